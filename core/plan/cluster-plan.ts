@@ -1,0 +1,160 @@
+/** Everything decided about a cluster before anything is created: same spec, same bytes. */
+export interface ClusterPlan {
+  readonly cluster: string;
+  /** `<organization>/<project>/<stack>`: who may change this cluster on the hosts. */
+  readonly owner: string;
+  /** Directory of this cluster on every host. */
+  readonly baseDir: string;
+  readonly containerName: string;
+  readonly unitName: string;
+  /** The head first. */
+  readonly nodes: readonly NodePlan[];
+  readonly ray: CommitPlan;
+  readonly serve: CommitPlan;
+  readonly endpoint: EndpointPlan;
+  readonly names: ClusterNames;
+}
+
+export type NodeRole = "head" | "worker";
+
+/** One node: how to reach it, what runs on it. */
+export interface NodePlan {
+  readonly name: string;
+  readonly role: NodeRole;
+  readonly connection: ConnectionPlan;
+  readonly socketInterface: string;
+  /** Physical NPU ids. */
+  readonly visibleDevices: readonly number[];
+  /** Ranks in planned order; Ray decides the final placement within the group. */
+  readonly ranks: readonly number[];
+  /** Environment of Ray and vLLM on this node. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly container: ContainerPlan;
+  /** Identity of the container: a release made for another one is never started. */
+  readonly runtime: string;
+  readonly releases: { readonly ray: Release; readonly serve: Release };
+  /** Ports that must be free before anything starts. */
+  readonly ports: readonly PortPlan[];
+  readonly names: NodeNames;
+}
+
+/** What SSH needs; the private key comes from the agent. */
+export interface ConnectionPlan {
+  readonly address: string;
+  readonly user: string;
+  readonly port: number;
+  readonly hostKey: string;
+  readonly become: "none" | "sudo";
+}
+
+export interface PortPlan {
+  /** Field of the spec that decides it. */
+  readonly path: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface ContainerPlan {
+  readonly image: ImagePlan;
+  readonly devices: readonly string[];
+  readonly mounts: readonly MountPlan[];
+  readonly shmSizeMib: number;
+  readonly nofile: number;
+  /** Seconds between SIGTERM and SIGKILL; longer than serve's own drain. */
+  readonly stopGraceSec: number;
+  readonly command: readonly string[];
+}
+
+export interface ImagePlan {
+  /** `repository/name:tag`, for people. */
+  readonly reference: string;
+  /** What docker is asked for: `repository/name@sha256:…`, or the image id. */
+  readonly pull: string;
+  /** `registry`: may be pulled; `present`: must be on the node already. */
+  readonly source: "registry" | "present";
+}
+
+export interface MountPlan {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+/** A file below `in/releases` of a node; see docs/architecture.md. */
+export interface Release {
+  readonly kind: "ray" | "serve";
+  readonly hash: string;
+  readonly runtime: string;
+  readonly cluster: string;
+  readonly node: string;
+  readonly role: "head" | "member";
+  readonly nodes: readonly ReleaseNode[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly secretEnv: Readonly<Record<string, string>>;
+  readonly command: readonly string[] | null;
+  readonly ports: readonly number[];
+  readonly startTimeoutSec: number;
+  readonly stopTimeoutSec: number;
+  readonly restart: {
+    readonly maxFailures: number;
+    readonly backoffSec: number;
+    readonly backoffMaxSec: number;
+  };
+  /** `ray` only: address of the global control store. */
+  readonly rayAddress?: string;
+  /** `serve` only: the Ray release that it needs. */
+  readonly ray?: string;
+  /** `serve` on the head only. */
+  readonly readiness?: ReadinessPlan;
+}
+
+export interface ReleaseNode {
+  readonly name: string;
+  readonly address: string;
+  readonly npus: number;
+}
+
+export interface ReadinessPlan {
+  readonly url: string;
+  readonly model: string;
+  readonly prompt: string;
+  readonly maxTokens: number;
+  readonly requestTimeoutSec: number;
+}
+
+/** What a commit sends to the head, without what only the engine knows (container ids, secret versions). */
+export interface CommitPlan {
+  readonly release: string;
+  readonly manifest: Readonly<Record<string, unknown>>;
+}
+
+export interface EndpointPlan {
+  /** Base URL of the OpenAI-compatible API, with `/v1`. */
+  readonly url: string;
+  readonly model: string;
+  /** Ready to paste; with an API key it reads `$VLLM_API_KEY`. */
+  readonly curl: string;
+}
+
+/** Logical names are identity in Pulumi: a rename replaces. Decided here, listed by a golden test. */
+export interface ClusterNames {
+  readonly cluster: string;
+  readonly preflight: string;
+  readonly ray: string;
+  readonly rayCommit: string;
+  readonly serve: string;
+  readonly serveCommit: string;
+}
+
+export interface NodeNames {
+  readonly node: string;
+  readonly files: string;
+  readonly groupToken: string;
+  readonly secrets: string;
+  readonly runtime: string;
+  readonly docker: string;
+  readonly image: string;
+  readonly container: string;
+  readonly boot: string;
+}
+

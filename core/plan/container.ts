@@ -1,0 +1,89 @@
+import { CANN_ENV_SCRIPTS, hardwareSeries } from "../hardware/series.js";
+import type { ClusterSpec, ImageSpec, NodeSpec } from "../spec/cluster-spec.js";
+import { visibleDevices } from "../spec/rules.js";
+import type { ContainerPlan, ImagePlan, MountPlan } from "./cluster-plan.js";
+import { headNode } from "./ray-command.js";
+
+/** Where the staged files and the supervisor's own directory appear in the container. */
+export const CONTAINER_DIR = "/vllm-cluster";
+
+/** Time for the supervisor to stop Ray after serve has drained, and to sweep what is left. */
+const STOP_MARGIN_SEC = 60;
+
+/** The container of one node, without the runtime hash that is computed over it. */
+export function containerPlan(
+  spec: ClusterSpec,
+  node: NodeSpec,
+  baseDir: string,
+): Omit<ContainerPlan, "command"> {
+  const series = hardwareSeries(spec.series);
+  return {
+    image: imagePlan(spec.image),
+    devices: [
+      ...visibleDevices(spec, node).map((id) => `/dev/davinci${id}`),
+      ...series.managerDevices,
+    ],
+    mounts: containerMounts(spec, baseDir),
+    shmSizeMib: Math.round(spec.container.shmSizeGib * 1024),
+    nofile: spec.container.nofile,
+    stopGraceSec: spec.timeouts.stopSec + STOP_MARGIN_SEC,
+  };
+}
+
+/**
+ * The container's command: the supervisor as PID 1, with CANN's environment where the image has it (an interactive shell
+ * of the vllm-ascend image sources these files, a command does not).
+ */
+export function supervisorCommand(
+  spec: ClusterSpec,
+  node: NodeSpec,
+  runtime: string,
+): readonly string[] {
+  const head = headNode(spec);
+  const sources = CANN_ENV_SCRIPTS.map((file) => `[ ! -r ${file} ] || . ${file}`).join("; ");
+  return [
+    "bash",
+    "-c",
+    `${sources}; exec "$@"`,
+    "supervisor",
+    "python3",
+    "-u",
+    `${CONTAINER_DIR}/in/supervisor.py`,
+    "run",
+    `--cluster=${spec.name}`,
+    `--node=${node.name}`,
+    `--role=${node.name === head.name ? "head" : "member"}`,
+    `--head=${head.address}:${spec.supervisor.port}`,
+    `--runtime=${runtime}`,
+  ];
+}
+
+function imagePlan(image: ImageSpec): ImagePlan {
+  const { reference, digest, id } = image;
+  if (digest !== undefined) {
+    return {
+      reference,
+      pull: `${reference.slice(0, reference.lastIndexOf(":"))}@${digest}`,
+      source: "registry",
+    };
+  }
+  if (id === undefined) throw new Error("a checked spec has an image digest or id");
+  return { reference, pull: id, source: "present" };
+}
+
+function containerMounts(spec: ClusterSpec, baseDir: string): readonly MountPlan[] {
+  const readOnly = (source: string, target: string): MountPlan => ({
+    source,
+    target,
+    readOnly: true,
+  });
+  return [
+    readOnly(`${baseDir}/in`, `${CONTAINER_DIR}/in`),
+    { source: `${baseDir}/out`, target: `${CONTAINER_DIR}/out`, readOnly: false },
+    ...hardwareSeries(spec.series).driverMounts.map(({ key, path }) =>
+      readOnly(spec.hostPaths[key] ?? path, path),
+    ),
+    readOnly(spec.model.path, spec.model.path),
+    ...spec.container.mounts,
+  ];
+}

@@ -1,0 +1,43 @@
+import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import { visibleDevices } from "../spec/rules.js";
+
+/** Directory of vLLM's own configuration in the container: it holds the file named at `RAY_NON_CARRY_OVER_ENV`. */
+const VLLM_CONFIG_ROOT = "/vllm-cluster/in/vllm";
+
+/**
+ * The environment of Ray and vLLM on one node. It must be there before `ray start`: Ray's workers inherit it from the
+ * raylet, and vLLM's Ray executor copies what is missing from the head, so a forgotten `HCCL_IF_IP` would silently be the
+ * head's (ray.md, "Env propagation").
+ */
+export function nodeEnv(spec: ClusterSpec, node: NodeSpec): Readonly<Record<string, string>> {
+  const socketInterface = node.socketInterface ?? spec.socketInterface;
+  return {
+    // The model is a directory of the node; without this a typo in the path makes vLLM ask a hub for minutes.
+    HF_HUB_OFFLINE: "1",
+    VLLM_NO_USAGE_STATS: "1",
+    ...spec.env,
+    ...node.env,
+    VLLM_CONFIG_ROOT,
+    HCCL_IF_IP: node.address,
+    VLLM_HOST_IP: node.address,
+    GLOO_SOCKET_IFNAME: socketInterface,
+    TP_SOCKET_IFNAME: socketInterface,
+    HCCL_SOCKET_IFNAME: socketInterface,
+    ASCEND_RT_VISIBLE_DEVICES: visibleDevices(spec, node).join(","),
+    RAY_EXPERIMENTAL_NOSET_ASCEND_RT_VISIBLE_DEVICES: "1",
+  };
+}
+
+/**
+ * Variables that vLLM's Ray executor must not copy from the head to the other nodes: the API key, and what differs per node.
+ * Read from `$VLLM_CONFIG_ROOT/ray_non_carry_over_env_vars.json` (vLLM 0.23 `vllm/ray/ray_env.py`).
+ */
+export const RAY_NON_CARRY_OVER_ENV: readonly string[] = [
+  "VLLM_API_KEY",
+  "VLLM_CLUSTER_PROCESS",
+  "HCCL_IF_IP",
+  "HCCL_SOCKET_IFNAME",
+  "GLOO_SOCKET_IFNAME",
+  "TP_SOCKET_IFNAME",
+  "ASCEND_RT_VISIBLE_DEVICES",
+];

@@ -1,0 +1,151 @@
+import { contentHash } from "../render/stable-json.js";
+import { shellQuote } from "../render/quote.js";
+import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import { plannedPorts, visibleDevices } from "../spec/rules.js";
+import type {
+  ClusterPlan,
+  CommitPlan,
+  ContainerPlan,
+  EndpointPlan,
+  NodePlan,
+  PortPlan,
+} from "./cluster-plan.js";
+import { containerPlan, supervisorCommand } from "./container.js";
+import { clusterNames, nodeNames } from "./names.js";
+import { assignRanks } from "./ranks.js";
+import { headNode, rayAddress } from "./ray-command.js";
+import { planReleases, type Releases } from "./releases.js";
+import { serveArgs } from "./serve-command.js";
+
+/** What the plan needs beside the spec. */
+export interface PlanOptions {
+  /** `<organization>/<project>/<stack>`: written to the hosts, a foreign owner is refused. */
+  readonly owner: string;
+  /** Whether the API is guarded; the key itself never enters a plan. */
+  readonly hasApiKey: boolean;
+}
+
+/** Decides everything about a cluster. Deterministic: no clock, no environment, no randomness. */
+export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPlan {
+  const baseDir = `/var/lib/vllm-cluster/${spec.name}`;
+  const containers = new Map(
+    spec.nodes.map((node) => [node.name, planContainer(spec, node, baseDir)]),
+  );
+  const runtimes = new Map([...containers].map(([name, { runtime }]) => [name, runtime]));
+  const releases = planReleases(spec, runtimes, options.hasApiKey);
+  const ranks = assignRanks(spec);
+  const nodes = spec.nodes.map((node): NodePlan => {
+    const { container, runtime } = containers.get(node.name)!;
+    return {
+      name: node.name,
+      role: node.name === headNode(spec).name ? "head" : "worker",
+      connection: { address: node.address, hostKey: node.hostKey, ...spec.ssh },
+      socketInterface: node.socketInterface ?? spec.socketInterface,
+      visibleDevices: visibleDevices(spec, node),
+      ranks: ranks.get(node.name)!,
+      env: releases.byNode.get(node.name)!.ray.env,
+      container,
+      runtime,
+      releases: releases.byNode.get(node.name)!,
+      ports: nodePorts(spec, node),
+      names: nodeNames(spec.name, node.name),
+    };
+  });
+  return {
+    cluster: spec.name,
+    owner: options.owner,
+    baseDir,
+    containerName: `vllm-cluster-${spec.name}`,
+    unitName: `vllm-cluster-${spec.name}.service`,
+    nodes,
+    ray: rayCommit(spec, releases),
+    serve: serveCommit(spec, releases),
+    endpoint: endpointPlan(spec, options.hasApiKey),
+    names: clusterNames(spec.name),
+  };
+}
+
+function planContainer(
+  spec: ClusterSpec,
+  node: NodeSpec,
+  baseDir: string,
+): { container: ContainerPlan; runtime: string } {
+  const container = containerPlan(spec, node, baseDir);
+  // The command names the runtime, so the hash is taken over the command without it.
+  const runtime = contentHash({ ...container, command: supervisorCommand(spec, node, "") });
+  return { container: { ...container, command: supervisorCommand(spec, node, runtime) }, runtime };
+}
+
+function nodePorts(spec: ClusterSpec, node: NodeSpec): readonly PortPlan[] {
+  const headOnly = new Set(["serve.port", "supervisor.port", "ray.port"]);
+  const isHead = node.name === headNode(spec).name;
+  return plannedPorts(spec).filter(({ path }) => isHead || !headOnly.has(path));
+}
+
+/** What a reviewer reads in a preview when Ray restarts: addresses, keys and environment of all nodes. */
+function rayCommit(spec: ClusterSpec, { rayHash, byNode }: Releases): CommitPlan {
+  const nodes = spec.nodes.map((node) => {
+    const { ray } = byNode.get(node.name)!;
+    return [
+      node.name,
+      {
+        address: node.address,
+        hostKey: node.hostKey,
+        role: ray.role,
+        npus: visibleDevices(spec, node),
+        runtime: ray.runtime,
+        env: ray.env,
+      },
+    ];
+  });
+  return {
+    release: rayHash,
+    manifest: {
+      kind: "ray",
+      release: rayHash,
+      deadlineSec: spec.timeouts.rayStartSec + COMMIT_MARGIN_SEC,
+      rayAddress: rayAddress(spec),
+      ray: spec.ray,
+      restart: spec.supervisor,
+      nodes: Object.fromEntries(nodes),
+    },
+  };
+}
+
+function serveCommit(spec: ClusterSpec, { rayHash, serveHash }: Releases): CommitPlan {
+  return {
+    release: serveHash,
+    manifest: {
+      kind: "serve",
+      release: serveHash,
+      ray: rayHash,
+      deadlineSec: spec.timeouts.serveStartSec + COMMIT_MARGIN_SEC,
+      model: spec.model.path,
+      args: serveArgs(spec),
+      stopTimeoutSec: spec.timeouts.stopSec,
+    },
+  };
+}
+
+function endpointPlan(spec: ClusterSpec, hasApiKey: boolean): EndpointPlan {
+  const url = `http://${headNode(spec).address}:${spec.serve.port}/v1`;
+  const body = {
+    model: spec.serve.servedModelName,
+    prompt: "tell me how to sleep well",
+    max_tokens: 100,
+    temperature: 0,
+  };
+  return {
+    url,
+    model: spec.serve.servedModelName,
+    curl: [
+      `curl ${shellQuote(`${url}/completions`)}`,
+      "-H 'Content-Type: application/json'",
+      ...(hasApiKey ? ['-H "Authorization: Bearer $VLLM_API_KEY"'] : []),
+      `-d ${shellQuote(JSON.stringify(body))}`,
+    ].join(" "),
+  };
+}
+
+/** Stopping what ran before, waiting for freed NPUs, and one back-off, beside the start itself. */
+const COMMIT_MARGIN_SEC = 300;

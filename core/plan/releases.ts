@@ -1,0 +1,127 @@
+import { contentHash } from "../render/stable-json.js";
+import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import { visibleDevices } from "../spec/rules.js";
+import type { ReadinessPlan, Release } from "./cluster-plan.js";
+import { nodeEnv } from "./node-env.js";
+import { headNode, rayAddress, rayStartCommand } from "./ray-command.js";
+import { serveCommand } from "./serve-command.js";
+
+/** Release files of all nodes, by node name. */
+export interface Releases {
+  readonly rayHash: string;
+  readonly serveHash: string;
+  readonly byNode: ReadonlyMap<string, { readonly ray: Release; readonly serve: Release }>;
+}
+
+/**
+ * What each node runs. The hash of a kind covers that kind's content on *all* nodes, so that one string names the same
+ * state of the group everywhere; serve's covers Ray's, because serve cannot outlive its Ray.
+ */
+export function planReleases(
+  spec: ClusterSpec,
+  runtimes: ReadonlyMap<string, string>,
+  hasApiKey: boolean,
+): Releases {
+  const runtimeOf = (node: NodeSpec): string => {
+    const runtime = runtimes.get(node.name);
+    if (runtime === undefined) throw new Error(`no runtime planned for node ${node.name}`);
+    return runtime;
+  };
+  const rayParts = spec.nodes.map((node) => rayPart(spec, node, runtimeOf(node)));
+  const rayHash = contentHash(rayParts);
+  const serveParts = spec.nodes.map((node) =>
+    servePart(spec, node, runtimeOf(node), rayHash, hasApiKey),
+  );
+  const serveHash = contentHash(serveParts);
+  return {
+    rayHash,
+    serveHash,
+    byNode: new Map(
+      spec.nodes.map((node, index) => [
+        node.name,
+        {
+          ray: { ...rayParts[index]!, hash: rayHash },
+          serve: { ...serveParts[index]!, hash: serveHash },
+        },
+      ]),
+    ),
+  };
+}
+
+type ReleasePart = Omit<Release, "hash">;
+
+function rayPart(spec: ClusterSpec, node: NodeSpec, runtime: string): ReleasePart {
+  const isHead = node.name === headNode(spec).name;
+  return {
+    ...commonPart(spec, node, runtime),
+    kind: "ray",
+    secretEnv: {},
+    command: rayStartCommand(spec, node),
+    rayAddress: rayAddress(spec),
+    ports: [
+      ...(isHead ? [spec.ray.port] : []),
+      spec.ray.nodeManagerPort,
+      spec.ray.objectManagerPort,
+      spec.ray.runtimeEnvAgentPort,
+      spec.ray.dashboardAgentGrpcPort,
+      spec.ray.dashboardAgentListenPort,
+      spec.ray.metricsExportPort,
+    ],
+    startTimeoutSec: spec.timeouts.rayStartSec,
+    stopTimeoutSec: RAY_STOP_TIMEOUT_SEC,
+  };
+}
+
+function servePart(
+  spec: ClusterSpec,
+  node: NodeSpec,
+  runtime: string,
+  rayHash: string,
+  hasApiKey: boolean,
+): ReleasePart {
+  const isHead = node.name === headNode(spec).name;
+  return {
+    ...commonPart(spec, node, runtime),
+    kind: "serve",
+    ray: rayHash,
+    secretEnv: isHead && hasApiKey ? { VLLM_API_KEY: API_KEY_FILE } : {},
+    command: isHead ? serveCommand(spec) : null,
+    ports: isHead ? [spec.serve.port] : [],
+    ...(isHead ? { readiness: readinessPlan(spec) } : {}),
+    startTimeoutSec: spec.timeouts.serveStartSec,
+    stopTimeoutSec: spec.timeouts.stopSec,
+  };
+}
+
+function commonPart(spec: ClusterSpec, node: NodeSpec, runtime: string) {
+  const { maxFailures, backoffSec, backoffMaxSec } = spec.supervisor;
+  return {
+    cluster: spec.name,
+    node: node.name,
+    role: node.name === headNode(spec).name ? ("head" as const) : ("member" as const),
+    runtime,
+    nodes: spec.nodes.map(({ name, address }, index) => ({
+      name,
+      address,
+      npus: visibleDevices(spec, spec.nodes[index]!).length,
+    })),
+    env: nodeEnv(spec, node),
+    restart: { maxFailures, backoffSec, backoffMaxSec },
+  };
+}
+
+function readinessPlan(spec: ClusterSpec): ReadinessPlan {
+  return {
+    url: `http://${headNode(spec).address}:${spec.serve.port}`,
+    model: spec.serve.servedModelName,
+    prompt: "tell me how to sleep well",
+    maxTokens: 8,
+    requestTimeoutSec: spec.timeouts.completionSec,
+  };
+}
+
+/** File below `in/secrets` that holds the API key. */
+export const API_KEY_FILE = "api-key";
+
+/** `ray start --block` ends its children in a few seconds after SIGTERM (lab.md §8). */
+const RAY_STOP_TIMEOUT_SEC = 30;

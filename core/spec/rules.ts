@@ -1,0 +1,205 @@
+import { hardwareSeries } from "../hardware/series.js";
+import type { ClusterSpec, NodeSpec } from "./cluster-spec.js";
+import { MANAGED_ENV, MANAGED_FLAGS } from "./managed.js";
+import type { SpecIssue } from "./spec-issue.js";
+
+/** What no single field can show: rules between fields. Never throws; the order is that of the rules below. */
+export function checkClusterRules(spec: ClusterSpec): readonly SpecIssue[] {
+  return [
+    ...uniqueNodes(spec),
+    ...devicesOfSeries(spec),
+    ...parallelSizes(spec),
+    ...imageIdentity(spec),
+    ...distinctPorts(spec),
+    ...sharedMemory(spec),
+    ...becomeNeedsUser(spec),
+    ...managedEnvironment(spec),
+    ...managedFlags(spec),
+  ];
+}
+
+/** The NPUs that a node contributes: its `visibleDevices`, else all of the series. */
+export function visibleDevices(spec: ClusterSpec, node: NodeSpec): readonly number[] {
+  const all = Array.from({ length: hardwareSeries(spec.series).npusPerNode }, (_, id) => id);
+  return node.visibleDevices ?? all;
+}
+
+function uniqueNodes(spec: ClusterSpec): SpecIssue[] {
+  return [
+    ...duplicates(spec.nodes.map((node) => node.name)).map(([index, value]) => ({
+      path: `nodes[${index}].name`,
+      reason: `must be unique, got "${value}" again; give each server a name of its own`,
+    })),
+    ...duplicates(spec.nodes.map((node) => node.address)).map(([index, value]) => ({
+      path: `nodes[${index}].address`,
+      reason: `must be unique, got ${value} again; two entries would be one machine`,
+    })),
+  ];
+}
+
+function duplicates(values: readonly string[]): [index: number, value: string][] {
+  return values.flatMap((value, index): [number, string][] =>
+    values.indexOf(value) < index ? [[index, value]] : [],
+  );
+}
+
+function devicesOfSeries(spec: ClusterSpec): SpecIssue[] {
+  const { npusPerNode } = hardwareSeries(spec.series);
+  return spec.nodes.flatMap((node, index) => {
+    const devices = node.visibleDevices ?? [];
+    const path = `nodes[${index}].visibleDevices`;
+    const issues: SpecIssue[] = [];
+    const beyond = devices.filter((id) => id >= npusPerNode);
+    if (beyond.length > 0) {
+      issues.push({
+        path,
+        reason: `must be within 0-${npusPerNode - 1} for series "${spec.series}", got ${beyond.join(", ")}; remove them or set another series`,
+      });
+    }
+    if (new Set(devices).size !== devices.length) {
+      issues.push({
+        path,
+        reason: `must not repeat an id, got ${devices.join(", ")}; list each NPU once`,
+      });
+    }
+    return issues;
+  });
+}
+
+function parallelSizes(spec: ClusterSpec): SpecIssue[] {
+  const { tensorParallelSize: tp, pipelineParallelSize: pp } = spec.serve;
+  const counts = spec.nodes.map((node) => visibleDevices(spec, node).length);
+  const npus = counts.reduce((sum, count) => sum + count, 0);
+  if (tp * pp !== npus) {
+    return [
+      {
+        path: "serve.tensorParallelSize",
+        reason: `tensorParallelSize x pipelineParallelSize must equal the NPUs of all nodes, got ${tp} x ${pp} = ${tp * pp} for ${npus} NPUs (${counts.join(" + ")}); change the sizes or visibleDevices`,
+      },
+    ];
+  }
+  if (pp > 1 && counts.some((count) => count % tp !== 0 && tp % count !== 0)) {
+    return [
+      {
+        path: "serve.tensorParallelSize",
+        reason: `a pipeline stage of ${tp} NPUs must not straddle nodes unevenly, got nodes with ${counts.join(" + ")} NPUs; use equal nodes or another tensorParallelSize`,
+      },
+    ];
+  }
+  return [];
+}
+
+function imageIdentity(spec: ClusterSpec): SpecIssue[] {
+  const { digest, id } = spec.image;
+  if ((digest === undefined) === (id === undefined)) {
+    return [
+      {
+        path: "image",
+        reason: `must have exactly one of "digest" (pulled from the registry) and "id" (already on all nodes), got ${digest === undefined ? "neither" : "both"}; a tag alone can differ from node to node`,
+      },
+    ];
+  }
+  return [];
+}
+
+/** Every TCP port that the plan fixes on a node; the ranges are inclusive. */
+export function plannedPorts(spec: ClusterSpec): readonly PlannedPort[] {
+  const single = (path: string, value: number): PlannedPort => ({ path, first: value, last: value });
+  const { ray } = spec;
+  return [
+    single("serve.port", spec.serve.port),
+    single("supervisor.port", spec.supervisor.port),
+    single("ray.port", ray.port),
+    single("ray.nodeManagerPort", ray.nodeManagerPort),
+    single("ray.objectManagerPort", ray.objectManagerPort),
+    single("ray.runtimeEnvAgentPort", ray.runtimeEnvAgentPort),
+    single("ray.dashboardAgentGrpcPort", ray.dashboardAgentGrpcPort),
+    single("ray.dashboardAgentListenPort", ray.dashboardAgentListenPort),
+    single("ray.metricsExportPort", ray.metricsExportPort),
+    { path: "ray.minWorkerPort", first: ray.minWorkerPort, last: ray.maxWorkerPort },
+  ];
+}
+
+export interface PlannedPort {
+  readonly path: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+function distinctPorts(spec: ClusterSpec): SpecIssue[] {
+  const { minWorkerPort, maxWorkerPort } = spec.ray;
+  const issues: SpecIssue[] = [];
+  if (maxWorkerPort < minWorkerPort) {
+    issues.push({
+      path: "ray.maxWorkerPort",
+      reason: `must not be below minWorkerPort, got ${maxWorkerPort} < ${minWorkerPort}; swap them`,
+    });
+  }
+  const ports = plannedPorts(spec);
+  ports.forEach((port, index) => {
+    const clash = ports
+      .slice(0, index)
+      .find((other) => port.first <= other.last && other.first <= port.last);
+    if (clash !== undefined) {
+      const value = port.first === port.last ? `${port.first}` : `${port.first}-${port.last}`;
+      issues.push({
+        path: port.path,
+        reason: `must not collide with ${clash.path}, got ${value}; choose a free port`,
+      });
+    }
+  });
+  return issues;
+}
+
+function sharedMemory(spec: ClusterSpec): SpecIssue[] {
+  const { objectStoreMemoryGib } = spec.ray;
+  const { shmSizeGib } = spec.container;
+  return objectStoreMemoryGib < shmSizeGib
+    ? []
+    : [
+        {
+          path: "ray.objectStoreMemoryGib",
+          reason: `must be below container.shmSizeGib, got ${objectStoreMemoryGib} >= ${shmSizeGib}; raise shmSizeGib (Ray's object store lies in /dev/shm)`,
+        },
+      ];
+}
+
+function becomeNeedsUser(spec: ClusterSpec): SpecIssue[] {
+  const { user, become } = spec.ssh;
+  return user !== "root" && become === "none"
+    ? [
+        {
+          path: "ssh.become",
+          reason: `must be "sudo" for a user other than root, got user "${user}" with "none"; files below /var/lib and units need root`,
+        },
+      ]
+    : [];
+}
+
+function managedEnvironment(spec: ClusterSpec): SpecIssue[] {
+  const check = (path: string, env: Readonly<Record<string, string>>): SpecIssue[] =>
+    Object.keys(env).flatMap((name) => {
+      const by = MANAGED_ENV[name];
+      return by === undefined
+        ? []
+        : [{ path: `${path}.${name}`, reason: `is set from ${by}; remove it here` }];
+    });
+  return [
+    ...check("env", spec.env),
+    ...spec.nodes.flatMap((node, index) => check(`nodes[${index}].env`, node.env)),
+  ];
+}
+
+function managedFlags(spec: ClusterSpec): SpecIssue[] {
+  return Object.keys(spec.serve.extraArgs).flatMap((flag) => {
+    const by = MANAGED_FLAGS[flag.replace(/^no-/, "")];
+    return by === undefined
+      ? []
+      : [
+          {
+            path: `serve.extraArgs.${flag}`,
+            reason: `is a flag that the plan sets from ${by}; remove it here`,
+          },
+        ];
+  });
+}
