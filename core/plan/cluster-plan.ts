@@ -11,6 +11,7 @@ export interface ClusterPlan {
   readonly nodes: readonly NodePlan[];
   readonly ray: CommitPlan;
   readonly serve: CommitPlan;
+  readonly modelPath: string;
   readonly endpoint: EndpointPlan;
   readonly names: ClusterNames;
 }
@@ -157,4 +158,3 @@ export interface NodeNames {
   readonly container: string;
   readonly boot: string;
 }
-

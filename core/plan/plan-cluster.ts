@@ -1,5 +1,5 @@
-import { contentHash } from "../render/stable-json.js";
 import { shellQuote } from "../render/quote.js";
+import { contentHash } from "../render/stable-json.js";
 import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
 import { plannedPorts, visibleDevices } from "../spec/rules.js";
 import type {
@@ -60,6 +60,7 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
     nodes,
     ray: rayCommit(spec, releases),
     serve: serveCommit(spec, releases),
+    modelPath: spec.model.path,
     endpoint: endpointPlan(spec, options.hasApiKey),
     names: clusterNames(spec.name),
   };

@@ -21,10 +21,7 @@ const timeoutSec = z.int().min(1).max(86_400);
 
 const absolutePath = z
   .string()
-  .regex(
-    /^\/[^\p{Cc}]*$/u,
-    "must be an absolute path without control characters",
-  )
+  .regex(/^\/[^\p{Cc}]*$/u, "must be an absolute path without control characters")
   .refine((path) => !path.split("/").some((part) => part === ".." || part === "."), {
     message: "must not contain '.' or '..' parts",
   })
@@ -176,7 +173,10 @@ const serveSchema = z.strictObject({
    * `compilation-config: {cudagraph_mode: FULL_DECODE_ONLY}`. `true` gives the bare flag, `false` leaves it out.
    */
   extraArgs: z
-    .record(z.string().regex(/^[a-z][a-z0-9-]*$/, "must be a long flag name without '--'"), extraArgValue)
+    .record(
+      z.string().regex(/^[a-z][a-z0-9-]*$/, "must be a long flag name without '--'"),
+      extraArgValue,
+    )
     .default({}),
 });
 

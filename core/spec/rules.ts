@@ -104,7 +104,11 @@ function imageIdentity(spec: ClusterSpec): SpecIssue[] {
 
 /** Every TCP port that the plan fixes on a node; the ranges are inclusive. */
 export function plannedPorts(spec: ClusterSpec): readonly PlannedPort[] {
-  const single = (path: string, value: number): PlannedPort => ({ path, first: value, last: value });
+  const single = (path: string, value: number): PlannedPort => ({
+    path,
+    first: value,
+    last: value,
+  });
   const { ray } = spec;
   return [
     single("serve.port", spec.serve.port),

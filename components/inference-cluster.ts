@@ -1,0 +1,183 @@
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterPlan } from "../core/plan/cluster-plan.js";
+import { gatePlan } from "../core/plan/gate-plan.js";
+import { planCluster } from "../core/plan/plan-cluster.js";
+import { stableJson } from "../core/render/stable-json.js";
+import type { ClusterSpecInput } from "../core/spec/cluster-spec.js";
+import { parseClusterSpec } from "../core/spec/parse.js";
+import { ClusterSpecError } from "../core/spec/spec-issue.js";
+import { AscendNode } from "./ascend-node.js";
+import { ContainerRuntime } from "./container-runtime.js";
+import { loadNodeScripts } from "./node-scripts.js";
+import { RayCluster } from "./ray-cluster.js";
+import { VllmServe } from "./vllm-serve.js";
+
+export interface InferenceClusterArgs {
+  /** The cluster as in `vllm-ascend:cluster`; plain data, because it decides which resources exist. */
+  readonly cluster: ClusterSpecInput;
+  /**
+   * Key that guards `/v1` of the API (`VLLM_API_KEY`). Unset = anybody who reaches the head may use it.
+   * @see vLLM 0.23 `docs/usage/security.md`: only `/v1`, `/v2` and `/inference` are guarded
+   */
+  readonly apiKey?: pulumi.Input<string> | undefined;
+}
+
+/** What a node of the cluster is for. */
+export interface NodeOutput {
+  readonly name: string;
+  readonly address: string;
+  readonly role: string;
+  /** Ranks in planned order; Ray may swap equal pipeline stages between nodes. */
+  readonly ranks: string;
+  readonly npus: string;
+}
+
+/**
+ * A model served by vLLM on a group of Ascend servers.
+ *
+ * ```ts
+ * const cluster = new InferenceCluster({ cluster: config.requireObject("cluster") });
+ * export const endpoint = cluster.endpoint;
+ * ```
+ *
+ * @throws pulumi.InputPropertiesError with every problem of the configuration; nothing is created then.
+ */
+export class InferenceCluster extends pulumi.ComponentResource {
+  static readonly token = "vllm-ascend:index:InferenceCluster";
+  /** Base URL of the OpenAI-compatible API. Resolves after a completion was answered. */
+  readonly endpoint: pulumi.Output<string>;
+  /** Name of the model in the API. */
+  readonly model: pulumi.Output<string>;
+  readonly nodes: pulumi.Output<readonly NodeOutput[]>;
+  /** A request to paste into a shell on a machine that reaches the head. */
+  readonly curl: pulumi.Output<string>;
+
+  constructor(args: InferenceClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+    const plan = planFromArgs(args);
+    super(InferenceCluster.token, plan.names.cluster, {}, opts);
+
+    const preflight = createPreflight(plan, this);
+    const staged = createNodes(plan, args, preflight, this);
+    const barrier = [preflight, ...[...staged.values()].flatMap((node) => node.staged)];
+    const runtimes = new Map(
+      plan.nodes.map((node) => [
+        node.name,
+        new ContainerRuntime(
+          node.names.runtime,
+          { plan, node, staged: staged.get(node.name)!, barrier },
+          { parent: this },
+        ),
+      ]),
+    );
+    const containers = byNode(runtimes, (runtime) => runtime.containerId);
+    const ray = new RayCluster(
+      plan.names.ray,
+      {
+        plan,
+        containers,
+        dependsOn: [...barrier, ...[...runtimes.values()].flatMap((runtime) => runtime.ready)],
+      },
+      { parent: this },
+    );
+    const serve = new VllmServe(
+      plan.names.serve,
+      { plan, containers, secrets: byNode(staged, (node) => node.secretsId), ray: ray.commit },
+      { parent: this },
+    );
+
+    this.endpoint = serve.endpoint;
+    this.model = pulumi.output(plan.endpoint.model);
+    this.curl = pulumi.output(plan.endpoint.curl);
+    this.nodes = pulumi.output(plan.nodes.map(nodeOutput));
+    this.registerOutputs({
+      endpoint: this.endpoint,
+      model: this.model,
+      nodes: this.nodes,
+      curl: this.curl,
+    });
+  }
+}
+
+function planFromArgs(args: InferenceClusterArgs): ClusterPlan {
+  try {
+    return planCluster(parseClusterSpec(args.cluster), {
+      owner: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
+      hasApiKey: args.apiKey !== undefined,
+    });
+  } catch (error) {
+    if (!(error instanceof ClusterSpecError)) throw error;
+    throw new pulumi.InputPropertiesError({
+      message: error.message,
+      errors: error.issues.map(({ path, reason }) => ({ propertyPath: path, reason })),
+    });
+  }
+}
+
+/**
+ * Checks all hosts at once and touches nothing. Downstream resources depend on it by order only: with a property
+ * dependency and delete-before-replace, the engine would stop serve before the checks have run.
+ */
+function createPreflight(plan: ClusterPlan, parent: pulumi.Resource): pulumi.Resource {
+  return new command.local.Command(
+    plan.names.preflight,
+    {
+      // The same text on every machine: a path of this machine would be a difference on the next one.
+      create: "npx --no vllm-cluster gate",
+      stdin: stableJson(gatePlan(plan), 1),
+      addPreviousOutputInEnv: false,
+      logging: "none",
+    },
+    { parent },
+  );
+}
+
+function createNodes(
+  plan: ClusterPlan,
+  args: InferenceClusterArgs,
+  preflight: pulumi.Resource,
+  parent: pulumi.Resource,
+): ReadonlyMap<string, AscendNode> {
+  const scripts = loadNodeScripts();
+  const apiKey = args.apiKey === undefined ? undefined : pulumi.secret(args.apiKey);
+  const nodes = new Map<string, AscendNode>();
+  let groupToken: pulumi.Output<string> | undefined;
+  for (const node of plan.nodes) {
+    const staged = new AscendNode(
+      node.names.node,
+      {
+        plan,
+        node,
+        scripts,
+        ...(groupToken === undefined ? {} : { groupToken }),
+        ...(apiKey === undefined || node.role !== "head" ? {} : { apiKey }),
+      },
+      // On the component, the order reaches every child.
+      { parent, dependsOn: [preflight] },
+    );
+    groupToken ??= staged.groupToken;
+    nodes.set(node.name, staged);
+  }
+  return nodes;
+}
+
+function byNode<T, V>(
+  items: ReadonlyMap<string, T>,
+  value: (item: T) => V,
+): Readonly<Record<string, V>> {
+  return Object.fromEntries([...items].map(([name, item]) => [name, value(item)]));
+}
+
+function nodeOutput(node: ClusterPlan["nodes"][number]): NodeOutput {
+  const range = (ids: readonly number[]) =>
+    ids.length > 1 && ids.every((id, index) => id === ids[0]! + index)
+      ? `${ids[0]}-${ids.at(-1)}`
+      : ids.join(",");
+  return {
+    name: node.name,
+    address: node.connection.address,
+    role: node.role,
+    ranks: range(node.ranks),
+    npus: range(node.visibleDevices),
+  };
+}
