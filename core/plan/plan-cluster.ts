@@ -73,7 +73,13 @@ function planContainer(
 ): { container: ContainerPlan; runtime: string } {
   const container = containerPlan(spec, node, baseDir);
   // The command names the runtime, so the hash is taken over the command without it.
-  const runtime = contentHash({ ...container, command: supervisorCommand(spec, node, "") });
+  // The tag is for people: another name of the same image restarts nothing.
+  const { pull } = container.image;
+  const runtime = contentHash({
+    ...container,
+    image: pull,
+    command: supervisorCommand(spec, node, ""),
+  });
   return { container: { ...container, command: supervisorCommand(spec, node, runtime) }, runtime };
 }
 

@@ -1,0 +1,57 @@
+import type { ClusterSpec, ClusterSpecInput } from "../../core/spec/cluster-spec.js";
+import { parseClusterSpec } from "../../core/spec/parse.js";
+
+/** A valid host key line that belongs to no machine. */
+export const HOST_KEY = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"A".repeat(43)}`;
+
+/** A stack's raw cluster of `nodes` A2 servers: TP8 inside a node, pipeline stages over the nodes. */
+export function rawCluster(options: { nodes?: number } = {}): ClusterSpecInput {
+  const count = options.nodes ?? 2;
+  return {
+    name: "qwen",
+    topology: "ray",
+    nodes: Array.from({ length: count }, (_, index) => ({
+      name: `node${index}`,
+      address: `10.0.${Math.floor(index / 200)}.${11 + (index % 200)}`,
+      hostKey: HOST_KEY,
+    })),
+    socketInterface: "enp67s0f0",
+    image: {
+      reference: "quay.io/ascend/vllm-ascend:v0.23.0",
+      digest: `sha256:${"ab".repeat(32)}`,
+    },
+    model: { path: "/data/models/Qwen3-235B-A22B" },
+    serve: {
+      servedModelName: "qwen",
+      tensorParallelSize: 8,
+      pipelineParallelSize: count,
+      enableExpertParallel: true,
+      seed: 1024,
+      maxModelLen: 8192,
+      maxNumSeqs: 25,
+      trustRemoteCode: true,
+      gpuMemoryUtilization: 0.9,
+    },
+  };
+}
+
+/** The same, parsed, after a change. */
+export function aClusterSpec(
+  change: (raw: ClusterSpecInput) => void = () => undefined,
+  options: { nodes?: number } = {},
+): ClusterSpec {
+  const raw = rawCluster(options);
+  change(raw);
+  return parseClusterSpec(raw);
+}
+
+/** Stand-ins for the files of `node/`, so that goldens show the script around them. */
+export const FAKE_SCRIPTS = {
+  "supervisor.py": "# supervisor.py\n",
+  "commit.sh": "# commit.sh\n",
+  "secrets.sh": "# secrets.sh\n",
+  "token.sh": "# token.sh\n",
+  "boot.sh": "# boot.sh\n",
+} as const;
+
+export const PLAN_OPTIONS = { owner: "acme/vllm-ascend/production", hasApiKey: true } as const;
