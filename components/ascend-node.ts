@@ -15,6 +15,8 @@ export interface AscendNodeArgs {
   readonly plan: ClusterPlan;
   readonly node: NodePlan;
   readonly scripts: NodeScripts;
+  /** The first touch of the host waits for it. */
+  readonly preflight: pulumi.Resource;
   /** Secret of the group protocol; the head makes it, all others get it from there. */
   readonly groupToken?: pulumi.Output<string>;
   /** Key that guards the API; only the head gets it. */
@@ -50,7 +52,7 @@ export class AscendNode extends pulumi.ComponentResource {
         delete: `timeout -k 10 300 bash -c ${shellQuote(renderUnstageCommand(plan))}`,
         stdin: renderStageScript(plan, node, args.scripts),
       },
-      { parent: this },
+      { parent: this, dependsOn: [args.preflight] },
     );
     const groupToken =
       args.groupToken ??

@@ -149,11 +149,11 @@ function createNodes(
         plan,
         node,
         scripts,
+        preflight,
         ...(groupToken === undefined ? {} : { groupToken }),
         ...(apiKey === undefined || node.role !== "head" ? {} : { apiKey }),
       },
-      // On the component, the order reaches every child.
-      { parent, dependsOn: [preflight] },
+      { parent },
     );
     groupToken ??= staged.groupToken;
     nodes.set(node.name, staged);

@@ -1,0 +1,188 @@
+// Wiring: which resources exist, with which inputs, options and order. Mocks do not show diffs, the order at run time, or
+// anything that happens on a host.
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { InferenceCluster } from "../../components/index.js";
+import type { ClusterSpecInput } from "../../core/spec/cluster-spec.js";
+import { assertGolden } from "../support/golden.js";
+import {
+  isSecretValue,
+  type RegisteredResource,
+  revealed,
+  runWithMocks,
+} from "../support/mocks.js";
+import { rawCluster } from "../support/specs.js";
+
+const SETTINGS = { project: "vllm-ascend", stack: "production", organization: "acme" };
+
+async function register(
+  change: (raw: ClusterSpecInput) => void = () => undefined,
+  apiKey?: pulumi.Input<string>,
+): Promise<RegisteredResource[]> {
+  const raw = rawCluster();
+  change(raw);
+  return runWithMocks(async () => {
+    const cluster = new InferenceCluster({ cluster: raw, apiKey });
+    return { endpoint: cluster.endpoint };
+  }, SETTINGS);
+}
+
+const byName = (resources: RegisteredResource[], name: string): RegisteredResource => {
+  const found = resources.find(
+    (resource) => resource.name === name && !resource.type.startsWith("vllm-ascend:"),
+  );
+  assert.ok(found, `no resource ${name}`);
+  return found;
+};
+
+describe("InferenceCluster", () => {
+  let resources: RegisteredResource[];
+  before(async function () {
+    this.timeout(30_000);
+    resources = await register(undefined, pulumi.secret("canary-key"));
+  });
+
+  it("registers the resources of the golden list, each under its parent", () => {
+    const lines = resources.map(({ type, name, parent }) => `${parent} > ${type}::${name}`).sort();
+    assertGolden("components/urns.txt", `${lines.join("\n")}\n`);
+  });
+
+  it("waits with every container for files, secrets and images of all nodes and for the preflight", () => {
+    for (const node of ["node0", "node1"]) {
+      const { dependencies } = byName(resources, `qwen-${node}-container`);
+      for (const needed of [
+        "node0-files",
+        "node1-files",
+        "node0-secrets",
+        "node1-secrets",
+        "node0-image",
+        "node1-image",
+        "preflight",
+      ]) {
+        assert.ok(
+          dependencies.some((urn) => urn.endsWith(`::qwen-${needed}`)),
+          `${node} container does not wait for ${needed}`,
+        );
+      }
+    }
+  });
+
+  it("stages no node before the preflight has passed", () => {
+    const after = (step: string, needed: string) => {
+      const { dependencies } = byName(resources, `qwen-${step}`);
+      assert.ok(
+        dependencies.some((urn) => urn.endsWith(`::qwen-${needed}`)),
+        `${step} does not wait for ${needed}`,
+      );
+    };
+    for (const node of ["node0", "node1"]) {
+      after(`${node}-files`, "preflight");
+      for (const step of ["secrets", "image"]) after(`${node}-${step}`, `${node}-files`);
+    }
+    after("node0-group-token", "node0-files");
+  });
+
+  it("commits Ray after all containers and boot units, and serve after Ray", () => {
+    const ray = byName(resources, "qwen-ray-commit").dependencies.join();
+    for (const step of ["node0-container", "node1-container", "node0-boot", "node1-boot"]) {
+      assert.ok(ray.includes(`::qwen-${step}`), step);
+    }
+    const serve = byName(resources, "qwen-serve-commit").dependencies.join();
+    assert.ok(serve.includes("::qwen-ray-commit"));
+  });
+
+  it("names container ids and secret versions in the manifests and never uses triggers", () => {
+    const serve = JSON.parse(String(byName(resources, "qwen-serve-commit").inputs["stdin"]));
+    assert.deepEqual(serve.containers, {
+      node0: "qwen-node0-container-id",
+      node1: "qwen-node1-container-id",
+    });
+    assert.deepEqual(serve.secrets, {
+      node0: "qwen-node0-secrets-id",
+      node1: "qwen-node1-secrets-id",
+    });
+    for (const resource of resources) assert.equal(resource.inputs["triggers"], undefined);
+  });
+
+  it("pins the host key of every remote command and leaves credentials to the agent", () => {
+    const commands = resources.filter(({ type }) => type === "command:remote:Command");
+    assert.ok(commands.length >= 8);
+    for (const { name, inputs, deleteBeforeReplace, hideDiffs } of commands) {
+      const connection = revealed(inputs["connection"]) as Record<string, unknown>;
+      assert.match(String(connection["hostKey"]), /^ssh-ed25519 /, name);
+      assert.deepEqual(
+        Object.keys(connection).sort(),
+        ["dialErrorLimit", "host", "hostKey", "perDialTimeout", "port", "user"],
+        name,
+      );
+      assert.equal(inputs["addPreviousOutputInEnv"], false, name);
+      assert.equal(deleteBeforeReplace, true, name);
+      assert.deepEqual(hideDiffs, ["connection"], name);
+    }
+  });
+
+  it("pins the host key of docker's transport without any file of this machine", () => {
+    const { inputs } = byName(resources, "qwen-node0-docker");
+    assert.equal(inputs["host"], "ssh://root@10.0.0.11:22");
+    const options = JSON.stringify(inputs["sshOpts"]);
+    assert.match(options, /KnownHostsCommand=\/bin\/echo node0 ssh-ed25519 /);
+    assert.match(options, /StrictHostKeyChecking=yes/);
+    assert.doesNotMatch(options, /\/root|\/home/);
+  });
+
+  it("keeps the API key out of every input but the head's secret file, where it is marked secret", () => {
+    const key = Buffer.from("canary-key").toString("base64");
+    for (const { name, inputs } of resources) {
+      const text = JSON.stringify(inputs);
+      if (name === "qwen-node0-secrets") {
+        assert.ok(isSecretValue(inputs["stdin"]));
+        assert.ok(text.includes(key));
+      } else {
+        assert.ok(!text.includes(key) && !text.includes("canary-key"), name);
+      }
+    }
+  });
+
+  it("replaces a secret file when its content changes, so that its id names the version", () => {
+    const { replaceOnChanges, additionalSecretOutputs } = byName(resources, "qwen-node0-secrets");
+    assert.ok(replaceOnChanges.includes("stdin"));
+    assert.ok(additionalSecretOutputs.includes("stdout"));
+  });
+
+  it("gives the container the planned devices and mounts, no privileges and no restart policy of docker's", () => {
+    const { inputs } = byName(resources, "qwen-node1-container");
+    assert.equal(inputs["privileged"], undefined);
+    assert.equal(inputs["restart"], "no");
+    assert.equal(inputs["networkMode"], "host");
+    assert.equal((inputs["devices"] as unknown[]).length, 11);
+    assert.equal(inputs["envs"], undefined, "environment lives in the releases");
+    assert.ok(Number(inputs["destroyGraceSeconds"]) > 60);
+  });
+
+  it("runs everything through sudo where the user is not root", async function () {
+    this.timeout(30_000);
+    const viaSudo = await register((raw) => {
+      raw.ssh = { user: "ops", become: "sudo" };
+    });
+    for (const { type, name, inputs } of viaSudo) {
+      if (type !== "command:remote:Command") continue;
+      assert.match(String(inputs["create"]), /^sudo -n /, name);
+      if (inputs["delete"] !== undefined) assert.match(String(inputs["delete"]), /^sudo -n /, name);
+    }
+  });
+
+  it("refuses a bad configuration with every problem and registers nothing", async function () {
+    this.timeout(30_000);
+    const attempt = () =>
+      register((raw) => {
+        raw.serve.maxModelLen = 0;
+        raw.name = "Bad Name";
+      });
+    await assert.rejects(attempt, (error: Error) => {
+      assert.match(error.message, /has 2 problems/);
+      assert.match(error.message, /serve\.maxModelLen/);
+      assert.match(error.message, /name: must be lower-case/);
+      return true;
+    });
+  });
+});
