@@ -68,7 +68,7 @@ describe("InferenceCluster", () => {
   });
 
   it("stages no node before the preflight has passed", () => {
-    const after = (step: string, needed: string) => {
+    const waitsFor = (step: string, needed: string) => {
       const { dependencies } = byName(resources, `qwen-${step}`);
       assert.ok(
         dependencies.some((urn) => urn.endsWith(`::qwen-${needed}`)),
@@ -76,10 +76,10 @@ describe("InferenceCluster", () => {
       );
     };
     for (const node of ["node0", "node1"]) {
-      after(`${node}-files`, "preflight");
-      for (const step of ["secrets", "image"]) after(`${node}-${step}`, `${node}-files`);
+      waitsFor(`${node}-files`, "preflight");
+      for (const step of ["secrets", "image"]) waitsFor(`${node}-${step}`, `${node}-files`);
     }
-    after("node0-group-token", "node0-files");
+    waitsFor("node0-group-token", "node0-files");
   });
 
   it("commits Ray after all containers and boot units, and serve after Ray", () => {
