@@ -1,0 +1,110 @@
+import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { removeCgroups } from "./cgroups.mjs";
+import { must, run } from "./command.mjs";
+import { labPaths, runDir } from "./paths.mjs";
+import { isAlive } from "./processes.mjs";
+
+/**
+ * @typedef {object} LabNode
+ * @property {string} name also its host name
+ * @property {string} address
+ * @property {string} hostKey `ssh-ed25519 AAAA...`
+ * @property {string} user who logs in by ssh
+ * @property {string} interface
+ * @property {string[]} npuIps by physical id
+ * @property {string} dir what the machine keeps of the host: `upper` (its root file system), `console.log`
+ *
+ * @typedef {object} LabRecord
+ * @property {string} id
+ * @property {string} subnet
+ * @property {import("./profiles.mjs").ProfileName} profile
+ * @property {"ray" | "vllm" | "none"} image
+ * @property {LabNode[]} nodes
+ * @property {string} sshKey private key
+ * @property {string} knownHosts file with the host keys of all nodes
+ * @property {string} agentSocket agent of the lab's own, for SSH_AUTH_SOCK
+ * @property {string} fabric
+ * @property {string} uplink the machine's interface to the lab
+ * @property {import("./processes.mjs").ProcessRecord} supervisor
+ *
+ * @typedef {"running" | "starting" | "stale"} LabState
+ *   "stale": a killed run has left it behind
+ *
+ * @typedef {{id: string, state: LabState, dir: string, record: LabRecord | null}} ListedLab
+ */
+
+/** @returns {ListedLab[]} */
+export function listLabs() {
+  if (!existsSync(runDir)) return [];
+  return readdirSync(runDir)
+    .sort()
+    .map((id) => {
+      const paths = labPaths(id);
+      const record = readJson(paths.record);
+      return { id, state: stateOf(id), dir: paths.dir, record };
+    });
+}
+
+/**
+ * Removes what killed labs of this checkout have left behind. Running labs are not touched.
+ * @returns {Promise<string[]>} ids of the labs removed
+ */
+export async function removeStale() {
+  /** @type {string[]} */
+  const removed = [];
+  for (const { id, state } of listLabs()) {
+    if (state === "stale" && (await removeLeftovers(id))) removed.push(id);
+  }
+  return removed;
+}
+
+/** @param {string} id @returns {LabState} */
+function stateOf(id) {
+  const paths = labPaths(id);
+  const supervisor = readJson(paths.supervisor);
+  if (supervisor !== null) {
+    if (!isAlive(supervisor.process)) return "stale";
+    return existsSync(paths.record) ? "running" : "starting";
+  }
+  // Not yet that far: whoever called labUp is at work, or was killed.
+  return isAlive(readJson(paths.config)?.creator) ? "starting" : "stale";
+}
+
+/**
+ * The supervisor is gone, and with it by the kernel's doing its hosts, its agent, its network. Left
+ * are empty cgroups and the directory; the rest is for kernels that are slow about it.
+ * @param {string} id
+ */
+async function removeLeftovers(id) {
+  const paths = labPaths(id);
+  const supervisor = readJson(paths.supervisor);
+  const grave = join(runDir, `${id.replace(/\.removed-.*$/, "")}.removed-${process.pid}`);
+  try {
+    renameSync(paths.dir, grave);
+  } catch {
+    return false; // Another process is just removing it.
+  }
+  if (supervisor !== null) {
+    await run(["ip", "link", "delete", supervisor.uplink]);
+    const left = removeCgroups(supervisor.cgroups);
+    if (left.length > 0) {
+      renameSync(grave, paths.dir);
+      throw new Error(
+        `lab ${id} has left processes in ${left.join(", ")}: look at cgroup.procs there, end them, ` +
+          "then run `lab down --stale` again",
+      );
+    }
+  }
+  await must(["rm", "-rf", "--one-file-system", grave], { timeoutSec: 300 });
+  return true;
+}
+
+/** @param {string} path @returns {any} */
+function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return null;
+  }
+}
