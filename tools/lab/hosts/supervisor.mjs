@@ -217,9 +217,25 @@ async function prepare({ config, paths, cgroups }) {
   return made.map(({ host }) => host);
 }
 
-/** An agent of the lab's own, with the lab's key and nothing else. @param {ReturnType<typeof labPaths>} paths */
+/**
+ * An agent of the lab's own, with the lab's key and nothing else. The kernel forgets for a program
+ * with set-group-id bit that it shall end with its parent, therefore the namespace around it.
+ * @param {ReturnType<typeof labPaths>} paths
+ */
 async function startAgent(paths) {
-  spawn(...killedWithUs("ssh-agent", ["-D", "-a", paths.agent]), { stdio: "ignore" });
+  const script = 'ssh-agent -D -a "$0" & wait';
+  spawn(
+    ...killedWithUs("unshare", [
+      "--pid",
+      "--fork",
+      "--kill-child",
+      "sh",
+      "-c",
+      script,
+      paths.agent,
+    ]),
+    { stdio: "ignore" },
+  );
   await waitFor(() => (existsSync(paths.agent) ? true : undefined), {
     timeoutSec: 10,
     everyMs: 20,
