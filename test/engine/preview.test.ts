@@ -1,0 +1,67 @@
+// The real engine on the program of this repository, without any host: a preview needs none. Does not prove anything
+// about an update.
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import type { ClusterSpecInput } from "../../core/spec/cluster-spec.js";
+import { LabProject } from "../../tools/lab-stack/project.mjs";
+import { repoDir } from "../../tools/setup/paths.mjs";
+import { assertGolden } from "../support/golden.js";
+import { engineToolchain } from "../support/toolchain.js";
+
+interface PreviewJson {
+  readonly steps: { readonly op: string; readonly urn: string }[];
+}
+
+describe("pulumi preview", function () {
+  this.timeout(300_000);
+  let project: LabProject;
+
+  before(async () => {
+    const { env } = await engineToolchain();
+    project = new LabProject({
+      dir: mkdtempSync(join(tmpdir(), "preview-")),
+      stack: "preview",
+      env,
+      agentSocket: "",
+    });
+    await project.init();
+    await project.setApiKey("canary-api-key");
+  });
+  after(() => project?.remove());
+
+  it("shows the whole Ray stack of the guide on a machine that reaches no host", async () => {
+    await project.setCluster(stackCluster("qwen3-235b-ray-tp8-pp2"));
+    const { stdout } = await project.pulumi(["preview", "--json", "--stack", "preview"], {
+      quiet: true,
+    });
+    const { steps } = JSON.parse(stdout) as PreviewJson;
+    const lines = steps.map(({ op, urn }) => `${op} ${urn.split("::").slice(2).join("::")}`).sort();
+    assertGolden("engine/qwen3-235b-ray-tp8-pp2.preview.txt", `${lines.join("\n")}\n`);
+    assert.ok(!stdout.includes("canary-api-key"));
+  });
+
+  it("refuses a bad configuration with every problem, and no stack trace", async () => {
+    const cluster = stackCluster("qwen3-235b-ray-tp8-pp2");
+    cluster.serve.maxModelLen = -5;
+    cluster.nodes[1]!.address = cluster.nodes[0]!.address.replace("192", "x");
+    await project.setCluster(cluster);
+    const { code, stdout, stderr } = await project.pulumi(["preview", "--stack", "preview"], {
+      quiet: true,
+      allowFailure: true,
+    });
+    assert.notEqual(code, 0);
+    const text = stdout + stderr;
+    assert.match(text, /the cluster configuration has 2 problems/);
+    assert.match(text, /serve\.maxModelLen: .*got -5/);
+    assert.match(text, /nodes\[1\]\.address: must be an IPv4 address/);
+    assert.doesNotMatch(text, /\n\s+at /);
+  });
+});
+
+function stackCluster(stack: string): ClusterSpecInput {
+  const file = readFileSync(join(repoDir, "stacks", `Pulumi.${stack}.yaml`), "utf8");
+  return parse(file).config["vllm-ascend:cluster"] as ClusterSpecInput;
+}
