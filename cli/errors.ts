@@ -1,0 +1,14 @@
+/** The exit codes of every command. */
+export const EXIT_OK = 0;
+export const EXIT_FINDING = 1;
+export const EXIT_USAGE = 2;
+
+/** A mistake in how the command was called, or in a file that it reads: message without stack, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Something on a host, or on this machine, did not work: message without stack, exit code 1. */
+export class StepError extends Error {
+  override readonly name = "StepError";
+}

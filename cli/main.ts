@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { addGateCommand } from "./commands/gate.js";
+import { addStatusCommand } from "./commands/status.js";
+import { EXIT_FINDING, EXIT_OK, EXIT_USAGE, StepError, UsageError } from "./errors.js";
+import { packageVersion } from "./package-files.js";
+
+const program = new Command("vllm-cluster")
+  .description("Looks at and operates the clusters that pulumi-vllm-ascend has made.")
+  .version(packageVersion())
+  .showHelpAfterError("(add --help for the options and examples)")
+  .configureHelp({ sortSubcommands: false })
+  .exitOverride()
+  .addHelpText("after", "\nExit codes: 0 ok, 1 finding or failure, 2 wrong usage or stack file.");
+
+addGateCommand(program);
+addStatusCommand(program);
+
+// Options of commands are usage errors too; commander copies exitOverride only to commands made after it was set.
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** The exit code for an error, after its message is printed; only a bug of this program shows a stack. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  if (error instanceof UsageError || error instanceof StepError) {
+    process.stderr.write(`vllm-cluster: ${error.message}\n`);
+    return error instanceof UsageError ? EXIT_USAGE : EXIT_FINDING;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`vllm-cluster: a bug of this program, please report it: ${text}\n`);
+  return EXIT_FINDING;
+}

@@ -1,0 +1,120 @@
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { parse as parseYaml } from "yaml";
+import type { ClusterPlan } from "../core/plan/cluster-plan.js";
+import { planCluster } from "../core/plan/plan-cluster.js";
+import { parseClusterSpec } from "../core/spec/parse.js";
+import { ClusterSpecError } from "../core/spec/spec-issue.js";
+import { UsageError } from "./errors.js";
+
+/** What every command about one cluster is called with. */
+export interface StackOptions {
+  readonly stack?: string;
+  readonly file?: string;
+}
+
+/** Adds `--stack` and `--file`. */
+export function addStackOptions(command: Command): Command {
+  return command
+    .option(
+      "-s, --stack <name>",
+      "the stack, as for pulumi: <name> or <organization>/<project>/<name>",
+    )
+    .option("--file <path>", "the stack file, when it is not where Pulumi.yaml says");
+}
+
+/**
+ * Plans the cluster of a stack from its file alone: no engine, no login, no passphrase. The owner is the one that Pulumi
+ * computes for the same name.
+ *
+ * @throws UsageError with every problem of the file.
+ */
+export function loadStackPlan(options: StackOptions): ClusterPlan {
+  const names = stackName(options).split("/");
+  const stack = names.at(-1)!;
+  const project = findProject(process.cwd(), options.file);
+  const file = options.file ?? stackFile(project, stack);
+  const config = readConfig(file);
+  const organization = names.length === 3 ? names[0]! : "organization";
+  const projectName = names.length === 3 ? names[1]! : project.name;
+  const raw = config[`${project.name}:cluster`];
+  if (raw === undefined) {
+    throw new UsageError(`${file} has no key ${project.name}:cluster below config:`);
+  }
+  try {
+    return planCluster(parseClusterSpec(raw), {
+      owner: `${organization}/${projectName}/${stack}`,
+      hasApiKey: config[`${project.name}:apiKey`] !== undefined,
+    });
+  } catch (error) {
+    if (error instanceof ClusterSpecError) throw new UsageError(`${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** A stack file carries the name of its stack. */
+function stackName({ stack, file }: StackOptions): string {
+  const name = stack ?? /^Pulumi\.(.+)\.ya?ml$/.exec(basename(file ?? ""))?.[1];
+  if (name !== undefined && name !== "") return name;
+  throw new UsageError("which stack? Add --stack <name>; `pulumi stack ls` lists them");
+}
+
+interface Project {
+  readonly dir: string;
+  readonly name: string;
+  readonly stackConfigDir: string;
+}
+
+/** The nearest Pulumi.yaml, upwards, like pulumi itself; beside an explicit stack file none is needed. */
+function findProject(start: string, file: string | undefined): Project {
+  for (let dir = resolve(start); ; dir = dirname(dir)) {
+    const path = join(dir, "Pulumi.yaml");
+    if (existsSync(path)) return readProject(dir, path);
+    if (dirname(dir) === dir) break;
+  }
+  if (file !== undefined) return { dir: start, name: DEFAULT_PROJECT, stackConfigDir: "" };
+  throw new UsageError(
+    `no Pulumi.yaml in ${start} or above; run the command in the project, or name the stack file with --file`,
+  );
+}
+
+function readProject(dir: string, path: string): Project {
+  const raw = readYaml(path);
+  const name = raw["name"];
+  if (typeof name !== "string") throw new UsageError(`${path} has no name`);
+  const stackConfigDir = raw["stackConfigDir"];
+  return { dir, name, stackConfigDir: typeof stackConfigDir === "string" ? stackConfigDir : "" };
+}
+
+function stackFile({ dir, stackConfigDir }: Project, stack: string): string {
+  const file = join(dir, stackConfigDir, `Pulumi.${stack}.yaml`);
+  if (existsSync(file)) return file;
+  throw new UsageError(
+    `no stack file ${file}; \`pulumi stack ls\` lists the stacks of the project`,
+  );
+}
+
+function readConfig(file: string): Readonly<Record<string, unknown>> {
+  const config = readYaml(file)["config"];
+  if (config === null || typeof config !== "object") {
+    throw new UsageError(`${file} has no map below config:`);
+  }
+  return config as Record<string, unknown>;
+}
+
+function readYaml(path: string): Readonly<Record<string, unknown>> {
+  let raw: unknown;
+  try {
+    raw = parseYaml(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(
+      `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  if (raw === null || typeof raw !== "object") throw new UsageError(`${path} is not a YAML map`);
+  return raw as Record<string, unknown>;
+}
+
+/** The Pulumi project of this repository, and the namespace of its configuration. */
+const DEFAULT_PROJECT = "vllm-ascend";

@@ -1,0 +1,139 @@
+import { HARDWARE_SERIES, type HostPathKey } from "../../hardware/series.js";
+import type { Check, CheckContext, Finding } from "../check.js";
+import { unknownFact } from "../check.js";
+import { modelConfig } from "../facts-request.js";
+import type { HostFacts, PathFact } from "../host-facts.js";
+
+/** Whether the planned device nodes are there. */
+export const devicesCheck: Check = { name: "devices", needs: ["root"], judge: judgeDevices };
+
+/** Whether what the container mounts is there. */
+export const mountsCheck: Check = { name: "mounts", needs: ["root"], judge: judgeMounts };
+
+/** Whether the directory of the weights holds a model. */
+export const modelCheck: Check = { name: "model", needs: ["root"], judge: judgeModel };
+
+const CHARACTER_DEVICE = "character special file";
+
+function judgeDevices({ node, facts }: CheckContext): readonly Finding[] {
+  const { missing, unknown, found } = sortPaths(facts, node.devices);
+  const wrongType = found.filter(({ type }) => type !== CHARACTER_DEVICE);
+  const findings = [...unknown];
+  if (missing.length > 0) {
+    findings.push({
+      code: "DEVICE_MISSING",
+      result: "fail",
+      detail: `not there: ${missing.join(", ")}`,
+      fix: "see `npu-smi info` and `dmesg` for the driver of these NPUs; or plan fewer with nodes[].visibleDevices",
+    });
+  }
+  if (wrongType.length > 0) {
+    findings.push({
+      code: "DEVICE_MISSING",
+      result: "fail",
+      detail: `no character device: ${wrongType.map(({ path, type }) => `${path} is a ${type}`).join(", ")}`,
+      fix: "remove it and load the NPU driver again (a container that mounts a missing device as a path leaves a directory)",
+    });
+  }
+  return findings;
+}
+
+function judgeMounts({ node, facts }: CheckContext): readonly Finding[] {
+  // The weights have a check of their own.
+  const paths = node.mounts.filter((path) => path !== node.modelPath);
+  const { missing, unknown } = sortPaths(facts, paths);
+  const isMoved = (path: string) => facts.elsewhere.has(path);
+  const isDriver = (path: string) => hostPathKey(path) !== undefined;
+  return [
+    ...unknown,
+    ...missing.filter(isMoved).map((path) => movedMount(path, facts.elsewhere.get(path)!)),
+    ...missingMounts(
+      missing.filter((path) => !isMoved(path) && isDriver(path)),
+      "install the NPU driver; or set hostPaths to where this host keeps these files",
+    ),
+    ...missingMounts(
+      missing.filter((path) => !isMoved(path) && !isDriver(path)),
+      "create it or mount the file system that holds it; or correct container.mounts",
+    ),
+  ];
+}
+
+function movedMount(path: string, other: string): Finding {
+  return {
+    code: "MOUNT_MISSING",
+    result: "fail",
+    detail: `${path} is not there, but ${other} is`,
+    fix: `set ${mountField(path)}: ${other}`,
+  };
+}
+
+/** One finding for all of one cause: without the driver, every file of it is missing. */
+function missingMounts(paths: readonly string[], fix: string): readonly Finding[] {
+  if (paths.length === 0) return [];
+  return [{ code: "MOUNT_MISSING", result: "fail", detail: `not there: ${paths.join(", ")}`, fix }];
+}
+
+function mountField(path: string): string {
+  const key = hostPathKey(path);
+  return key === undefined ? "the source in container.mounts" : `hostPaths.${key}`;
+}
+
+/** The key of the stack file for a driver file, by its usual place or, where the stack moved it, by its name. */
+function hostPathKey(path: string): HostPathKey | undefined {
+  const mounts = Object.values(HARDWARE_SERIES).flatMap((series) => series.driverMounts);
+  const name = (file: string) => file.slice(file.lastIndexOf("/") + 1);
+  return (
+    mounts.find((mount) => mount.path === path) ??
+    mounts.find((mount) => name(mount.path) === name(path))
+  )?.key;
+}
+
+function judgeModel({ node, facts }: CheckContext): readonly Finding[] {
+  const { modelPath } = node;
+  const config = modelConfig(node);
+  const directory = facts.paths.get(modelPath);
+  const missing = (detail: string, fix: string): readonly Finding[] => [
+    { code: "MODEL_MISSING", result: "fail", detail, fix },
+  ];
+  if (directory?.state === "missing") {
+    return missing(
+      `${modelPath} is not there`,
+      "copy the weights there, mount the file system that holds them, or correct model.path",
+    );
+  }
+  if (directory?.state === "found" && directory.type !== "directory") {
+    return missing(
+      `${modelPath} is a ${directory.type}`,
+      "set model.path to the directory of the weights",
+    );
+  }
+  if (facts.paths.get(config)?.state === "missing") {
+    return missing(
+      `${modelPath} holds no config.json`,
+      "finish the copy of the weights, mount the file system, or correct model.path",
+    );
+  }
+  return sortPaths(facts, [modelPath, config]).unknown;
+}
+
+interface SortedPaths {
+  readonly missing: readonly string[];
+  readonly unknown: Finding[];
+  readonly found: readonly { readonly path: string; readonly type: string }[];
+}
+
+function sortPaths(facts: HostFacts, paths: readonly string[]): SortedPaths {
+  const states = paths.map((path) => ({ path, fact: facts.paths.get(path) }));
+  const isUnknown = (fact: PathFact | undefined) => fact === undefined || fact.state === "error";
+  return {
+    missing: states.filter(({ fact }) => fact?.state === "missing").map(({ path }) => path),
+    unknown: states
+      .filter(({ fact }) => isUnknown(fact))
+      .map(({ path, fact }) =>
+        unknownFact(path, fact?.state === "error" ? fact.reason : undefined),
+      ),
+    found: states.flatMap(({ path, fact }) =>
+      fact?.state === "found" ? [{ path, type: fact.type }] : [],
+    ),
+  };
+}

@@ -1,0 +1,69 @@
+import type { Check, CheckContext, Finding } from "../check.js";
+import { unknownFact } from "../check.js";
+import { nodeFile, ownerFile } from "../facts-request.js";
+import { type FileFact, fileText } from "../host-facts.js";
+
+/** Whether the name of the cluster is free on the host, or taken by this stack and this node. */
+export const ownershipCheck: Check = { name: "owner", needs: ["root"], judge: judgeOwnership };
+
+function judgeOwnership(context: CheckContext): readonly Finding[] {
+  return [...judgeOwnerFile(context), ...judgeNodeFile(context), ...judgeContainer(context)];
+}
+
+function judgeOwnerFile({ plan, facts }: CheckContext): readonly Finding[] {
+  const path = ownerFile(plan);
+  const fact = facts.files.get(path);
+  const owner = fileText(fact);
+  if (isUnknown(fact)) return [unknownFact(path, reasonOf(fact))];
+  if (owner === undefined || owner === "" || owner === plan.owner) return [];
+  return [
+    {
+      code: "OWNER_FOREIGN",
+      result: "fail",
+      detail: `cluster name ${plan.cluster} belongs to stack ${owner} on this host, not to ${plan.owner}`,
+      fix: "choose another name for the cluster, or destroy that stack first",
+    },
+  ];
+}
+
+function judgeNodeFile({ plan, node, facts }: CheckContext): readonly Finding[] {
+  const path = nodeFile(plan);
+  const fact = facts.files.get(path);
+  const seen = fileText(fact);
+  if (isUnknown(fact)) return [unknownFact(path, reasonOf(fact))];
+  if (seen === undefined || seen === "" || seen === node.name) return [];
+  return [
+    {
+      code: "NODE_MOVED",
+      result: "fail",
+      detail: `this host is already node ${seen} of cluster ${plan.cluster}`,
+      fix: `give ${node.name} the address of its own host; a new machine is a new node name`,
+    },
+  ];
+}
+
+function judgeContainer({ plan, facts }: CheckContext): readonly Finding[] {
+  const name = plan.containerName;
+  const container = facts.containers.get(name);
+  // Without docker its own column fails; the files above can be judged all the same.
+  if (facts.docker?.isOk !== true) return [];
+  if (container === undefined) return [unknownFact(`container ${name}`, undefined)];
+  if (container.state === "error") return [unknownFact(`container ${name}`, container.reason)];
+  if (container.state === "absent" || container.owner === plan.owner) return [];
+  return [
+    {
+      code: "CONTAINER_FOREIGN",
+      result: "fail",
+      detail: `container ${name} is there, ${container.owner === "" ? "made by hand or by another tool" : `made by stack ${container.owner}`} (${container.status})`,
+      fix: `choose another name for the cluster, or have its owner remove it: docker rm -f ${name}`,
+    },
+  ];
+}
+
+function isUnknown(fact: FileFact | undefined): boolean {
+  return fact === undefined || fact.state === "error";
+}
+
+function reasonOf(fact: FileFact | undefined): string | undefined {
+  return fact?.state === "error" ? fact.reason : undefined;
+}

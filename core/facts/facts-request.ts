@@ -1,0 +1,74 @@
+import type { ClusterPlan } from "../plan/cluster-plan.js";
+import type { GateNode, GatePlan } from "../plan/gate-plan.js";
+
+/** What the gate wants to know of a host, as the request that `node/facts.sh` reads. */
+export function gateRequest(plan: GatePlan, node: GateNode): string {
+  return renderRequest([
+    ...REQUIRED_TOOLS.map((tool) => ["tool", tool]),
+    ["path", SYSTEMD_DIR],
+    ["tool", "docker"],
+    ["docker"],
+    ...[...node.devices, ...node.mounts, node.modelPath, modelConfig(node)].map((path) => [
+      "path",
+      path,
+    ]),
+    ["image", node.image.pull, node.image.source],
+    ["addresses"],
+    ["ports", ...node.ports.map(({ first, last }) => `${first}-${last}`)],
+    ["file", ownerFile(plan)],
+    ["file", nodeFile(plan)],
+    ["container", plan.containerName],
+  ]);
+}
+
+/** What `vllm-cluster status` wants to know of a host. */
+export function statusRequest(plan: ClusterPlan): string {
+  return renderRequest([
+    ["clock"],
+    ["docker"],
+    ["container", plan.containerName],
+    ["unit", plan.unitName],
+    ["file", statusFile(plan)],
+  ]);
+}
+
+/** Tools that the scripts of this product call on a host. */
+export const REQUIRED_TOOLS = [
+  "bash",
+  "timeout",
+  "base64",
+  "flock",
+  "ip",
+  "ss",
+  "systemctl",
+] as const;
+
+/** Exists exactly when systemd is the init of the host: `sd_booted(3)`. */
+export const SYSTEMD_DIR = "/run/systemd/system";
+
+export function modelConfig({ modelPath }: GateNode): string {
+  return `${modelPath}/config.json`;
+}
+
+export function ownerFile({ baseDir }: { readonly baseDir: string }): string {
+  return `${baseDir}/owner`;
+}
+
+export function nodeFile({ baseDir }: { readonly baseDir: string }): string {
+  return `${baseDir}/node`;
+}
+
+export function statusFile({ baseDir }: { readonly baseDir: string }): string {
+  return `${baseDir}/out/status.json`;
+}
+
+function renderRequest(probes: readonly (readonly string[])[]): string {
+  for (const field of probes.flat()) {
+    if (field === "" || /\p{Cc}/u.test(field)) {
+      throw new Error(
+        `a field of a request must be one line and not empty: ${JSON.stringify(field)}`,
+      );
+    }
+  }
+  return [...probes.map((probe) => probe.join("\t")), "end", ""].join("\n");
+}

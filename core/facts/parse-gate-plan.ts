@@ -1,0 +1,50 @@
+import { z } from "zod";
+import type { GatePlan } from "../plan/gate-plan.js";
+
+/**
+ * Reads the plan that Pulumi sends to `vllm-cluster gate`.
+ *
+ * @throws Error with the first path that is not as expected; both sides are of one package, so that means two versions.
+ */
+export function parseGatePlan(raw: unknown): GatePlan {
+  const parsed = gatePlanSchema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new Error(
+    `not a plan of this version at ${z.core.toDotPath(issue?.path ?? []) || "the top"}: ${issue?.message ?? "unknown reason"}`,
+  );
+}
+
+const line = z.string().regex(/^[^\p{Cc}]+$/u, "must be one line and not empty");
+const port = z.int().min(1).max(65535);
+
+const gatePlanSchema: z.ZodType<GatePlan> = z.object({
+  cluster: line,
+  owner: line,
+  baseDir: line,
+  containerName: line,
+  nodes: z
+    .array(
+      z.object({
+        name: line,
+        connection: z.object({
+          address: line,
+          user: line,
+          port,
+          hostKey: line,
+          become: z.enum(["none", "sudo"]),
+        }),
+        socketInterface: line,
+        devices: z.array(line),
+        mounts: z.array(line),
+        modelPath: line,
+        image: z.object({
+          reference: line,
+          pull: line,
+          source: z.enum(["registry", "present"]),
+        }),
+        ports: z.array(z.object({ path: line, first: port, last: port })),
+      }),
+    )
+    .min(1),
+});

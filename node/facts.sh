@@ -1,0 +1,286 @@
+#!/bin/bash
+# usage: facts.sh <request
+#
+# Looks at this host and prints what it sees; changes nothing. A request is one probe a line, `probe<TAB>argument…`, and ends
+# with the line `end`. An answer is one fact a line, fields separated by tabs, between `facts 1` and `end`: what a login
+# script prints before, or a connection that broke in the middle, cannot be mistaken for an answer.
+#
+# Every probe is bounded, and a probe that fails is a fact with its reason, never the end of the script.
+set -euo pipefail
+
+main() {
+  login_path=$PATH
+  set_environment
+  local request
+  request=$(cat)
+  case $request in
+    end | *$'\n'end) ;;
+    *)
+      echo "facts.sh: the request was cut short" >&2
+      exit 1
+      ;;
+  esac
+  fact facts 1
+  fact login "$(id -un)" "$(id -u)"
+  docker_of_login
+  as_root "$request"
+  fact end
+  # Sent through `bash -s`, nothing that may follow on standard input is run.
+  exit 0
+}
+
+set_environment() {
+  export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+}
+
+as_root() {
+  local request=$1
+  if [ "$(id -u)" -eq 0 ]; then
+    answer "$request"
+    return
+  fi
+  local why status=0
+  exec 3>&1
+  why=$(root_script "$request" | sudo -n timeout -k 5 150 bash -s 2>&1 >&3) || status=$?
+  exec 3>&-
+  why=$(last_line "$why")
+  if [ "$status" -ne 0 ]; then fact root no "${why:-exit code $status}"; fi
+}
+
+# The functions of this file travel to the root shell on standard input, like every script of this product.
+root_script() {
+  declare -f
+  printf 'set -euo pipefail\nset_environment\nanswer %q\nexit 0\n' "$1"
+}
+
+answer() {
+  local probe argument
+  fact root yes
+  while IFS=$'\t' read -r -a argument; do
+    probe=${argument[0]}
+    case $probe in
+      end) return 0 ;;
+      tool) fact tool "${argument[1]}" "$(type -P "${argument[1]}" || true)" ;;
+      docker) probe_docker ;;
+      path) probe_path "${argument[1]}" ;;
+      file) probe_file "${argument[1]}" ;;
+      image) probe_image "${argument[1]}" "${argument[2]}" ;;
+      addresses) probe_addresses ;;
+      ports) probe_ports "${argument[@]:1}" ;;
+      container) probe_container "${argument[1]}" ;;
+      unit) probe_unit "${argument[1]}" ;;
+      clock) fact clock "$(date +%s)" ;;
+      *) fact unknown-probe "$probe" ;;
+    esac
+  done < <(lines "$1")
+}
+
+# One fact: control characters inside a field become blanks, so that a field cannot end a line or begin a field.
+fact() {
+  local IFS=$'\t'
+  local fields=("${@//[[:cntrl:]]/ }")
+  printf '%s\n' "${fields[*]}"
+}
+
+# Runs a command with a limit in seconds; sets status and out (both streams: the reason of a failure is on either).
+attempt() {
+  local seconds=$1
+  shift
+  status=0
+  out=$(timeout -k 2 "$seconds" "$@" 2>&1 </dev/null) || status=$?
+  if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then out="no answer within $seconds s"; fi
+}
+
+last_line() {
+  printf '%s' "${1##*$'\n'}"
+}
+
+# Instead of a here-string, which some versions of bash put into a file: a full disk must not stop the look at the host.
+lines() {
+  printf '%s\n' "$1"
+}
+
+# Pulumi's docker provider logs in as this user and finds `docker` by the search path that a login without a terminal
+# has, which is neither root's nor that of an interactive shell.
+docker_of_login() {
+  local docker status out
+  docker=$(PATH=$login_path type -P docker || true)
+  if [ -z "$docker" ]; then
+    fact docker-of-login missing "$login_path"
+    return
+  fi
+  attempt 20 "$docker" version --format '{{.Server.Version}}'
+  if [ "$status" -eq 0 ]; then
+    fact docker-of-login ok "$(last_line "$out")"
+  else
+    fact docker-of-login failed "$out"
+  fi
+}
+
+probe_docker() {
+  local status out
+  attempt 20 docker version --format '{{.Server.Version}}'
+  if [ "$status" -eq 0 ]; then
+    fact docker ok "$(last_line "$out")"
+  else
+    fact docker failed "$out"
+  fi
+}
+
+# A stat on a network file system whose server is gone blocks, so it is bounded as well.
+probe_path() {
+  local path=$1 status out other
+  attempt 5 stat -L -c %F -- "$path"
+  if [ "$status" -eq 0 ]; then
+    fact path "$path" found "$out"
+    return
+  fi
+  case $out in
+    *": No such file or directory" | *": Not a directory") fact path "$path" missing ;;
+    *) fact path "$path" error "${out##*: }" ;;
+  esac
+  other=$(PATH=$PATH:/usr/local/Ascend/driver/tools type -P "${path##*/}" || true)
+  if [ -n "$other" ] && [ "$other" != "$path" ]; then fact elsewhere "$path" "$other"; fi
+}
+
+probe_file() {
+  local path=$1 status out
+  attempt 5 base64 -w 0 -- "$path"
+  if [ "$status" -eq 0 ]; then
+    fact file "$path" found "$out"
+    return
+  fi
+  case $out in
+    *": No such file or directory" | *": Not a directory") fact file "$path" missing ;;
+    *) fact file "$path" error "${out##*: }" ;;
+  esac
+}
+
+# usage: probe_image PULL registry|present
+probe_image() {
+  local image=$1 source=$2 status out
+  attempt 20 docker image inspect --format '{{.Id}}' "$image"
+  if [ "$status" -eq 0 ]; then
+    fact image "$image" present "$(last_line "$out")"
+    return
+  fi
+  case $out in
+    *"No such image"* | *"No such object"*) ;;
+    *)
+      fact image "$image" error "$out"
+      return
+      ;;
+  esac
+  if [ "$source" != registry ]; then
+    fact image "$image" absent
+    return
+  fi
+  attempt 25 docker manifest inspect "$image"
+  if [ "$status" -eq 0 ]; then
+    fact image "$image" pullable
+    return
+  fi
+  case $out in
+    *"no such manifest"* | *"manifest unknown"*) fact image "$image" unknown-to-registry "$(last_line "$out")" ;;
+    *) fact image "$image" registry-error "$(last_line "$out")" ;;
+  esac
+}
+
+# `ip -o` prints `2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\       valid_lft …`; the word before the
+# backslash is the label, which differs from the device for addresses such as `eth0:1`.
+probe_addresses() {
+  local status out name flags cidr rest label
+  attempt 10 ip -o link show
+  if [ "$status" -ne 0 ]; then
+    fact addresses failed "$out"
+    return
+  fi
+  while read -r _ name flags _; do
+    name=${name%:}
+    case ,${flags//[<>]/}, in
+      *,UP,*LOWER_UP,* | *,LOWER_UP,*UP,*) fact link "${name%%@*}" up ;;
+      *) fact link "${name%%@*}" down ;;
+    esac
+  done < <(lines "$out")
+  attempt 10 ip -o -4 address show
+  if [ "$status" -ne 0 ]; then
+    fact addresses failed "$out"
+    return
+  fi
+  while read -r _ name _ cidr rest; do
+    rest=${rest%%\\*}
+    label=$(last_word "$rest")
+    fact address "$name" "${label:-$name}" "${cidr%/*}"
+  done < <(lines "$out")
+  fact addresses ok
+}
+
+last_word() {
+  local words
+  read -r -a words < <(lines "$1") || true
+  printf '%s' "${words[-1]-}"
+}
+
+# usage: probe_ports FIRST-LAST…
+# Lines of ss: `LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3))`; without users for a socket of the kernel.
+probe_ports() {
+  local status out _ local_address users port pid name
+  attempt 10 ss -Hltnp
+  if [ "$status" -ne 0 ]; then
+    fact ports failed "$out"
+    return
+  fi
+  while read -r _ _ _ local_address _ users; do
+    port=${local_address##*:}
+    is_in_ranges "$port" "$@" || continue
+    pid='' name=''
+    if [[ $users =~ ^users:\(\(\"([^\"]*)\",pid=([0-9]+), ]]; then
+      name=${BASH_REMATCH[1]} pid=${BASH_REMATCH[2]}
+    fi
+    fact listener "$port" "${local_address%:*}" "$pid" "$name" "$(container_of "$pid")"
+  done < <(lines "$out")
+  fact ports ok
+}
+
+is_in_ranges() {
+  local port=$1 range
+  shift
+  for range in "$@"; do
+    if [ "$port" -ge "${range%-*}" ] && [ "$port" -le "${range#*-}" ]; then return 0; fi
+  done
+  return 1
+}
+
+# The id of the container whose process this is: the last path part of 64 hexadecimal digits among its cgroups, as in
+# `/docker/<id>` and `/system.slice/docker-<id>.scope`.
+container_of() {
+  local pid=$1 groups
+  groups=$(cat "/proc/$pid/cgroup" 2>/dev/null || true)
+  if [[ $groups =~ .*[^0-9a-f]([0-9a-f]{64})([^0-9a-f]|$) ]]; then printf '%s' "${BASH_REMATCH[1]}"; fi
+}
+
+probe_container() {
+  local name=$1 status out
+  attempt 20 docker container inspect --format \
+    '{{.Id}}{{"\t"}}{{.State.Status}}{{"\t"}}{{.State.ExitCode}}{{"\t"}}{{index .Config.Labels "vllm-cluster.owner"}}{{"\t"}}{{index .Config.Labels "vllm-cluster.node"}}{{"\t"}}{{.State.Error}}' "$name"
+  if [ "$status" -eq 0 ]; then
+    local field
+    mapfile -d $'\t' -t field < <(last_line "$out")
+    fact container "$name" present "${field[@]}"
+    return
+  fi
+  case $out in
+    *"No such container"* | *"No such object"*) fact container "$name" absent ;;
+    *) fact container "$name" error "$out" ;;
+  esac
+}
+
+probe_unit() {
+  local unit=$1 status out active
+  attempt 10 systemctl is-active "$unit"
+  active=$(last_line "$out")
+  attempt 10 systemctl is-enabled "$unit"
+  fact unit "$unit" "$active" "$(last_line "$out")"
+}
+
+main "$@"
