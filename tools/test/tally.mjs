@@ -1,0 +1,77 @@
+import { SKIP_MARK } from "./skip.mjs";
+
+/** @typedef {{layer: string, file: string, title: string, ms: number, error?: string}} Outcome */
+
+/** What has been seen of all layers so far. */
+export class Tally {
+  constructor() {
+    this.passed = 0;
+    /** @type {Outcome[]} */
+    this.failures = [];
+    /** @type {Outcome[]} */
+    this.skips = [];
+  }
+
+  /**
+   * @param {import("./reporter.mjs").State} state
+   * @param {Outcome} outcome
+   * @param {{isSkipForbidden: boolean}} rules
+   * @returns {import("./reporter.mjs").State} what it counts as
+   */
+  add(state, outcome, { isSkipForbidden }) {
+    if (state === "passed") {
+      this.passed += 1;
+      return state;
+    }
+    const complaint =
+      state === "skipped" ? complaintAboutSkip(outcome.title, isSkipForbidden) : outcome.error;
+    if (complaint === undefined) {
+      this.skips.push(outcome);
+      return "skipped";
+    }
+    this.failures.push({ ...outcome, error: complaint });
+    return "failed";
+  }
+
+  /** @param {string} layer @param {string} title @param {string} error of something that is no test */
+  fail(layer, title, error) {
+    this.failures.push({ layer, file: "", title, ms: 0, error });
+  }
+
+  closingLine() {
+    return `${this.passed} passed, ${this.failures.length} failed, ${this.skips.length} skipped`;
+  }
+
+  /** Failures in full and skips with their reasons. */
+  details() {
+    return [
+      ...this.skips.map(({ layer, title }) => `skipped  ${layer}: ${title}`),
+      ...this.failures.map(
+        ({ layer, file, title, error }) =>
+          `FAILED  ${layer}: ${title}${file === "" ? "" : ` (${file})`}\n${indent(error ?? "")}`,
+      ),
+    ].join("\n");
+  }
+
+  isGreen() {
+    return this.failures.length === 0 && this.passed + this.skips.length > 0;
+  }
+}
+
+/** @param {string} title @param {boolean} isForbidden */
+function complaintAboutSkip(title, isForbidden) {
+  if (isForbidden) return "was skipped, but in CI nothing of this layer may be skipped";
+  if (title.includes(SKIP_MARK)) return undefined;
+  return "was skipped without reason and remedy: use skip() of tools/test/skip.mjs";
+}
+
+/** @param {string} text */
+function indent(text) {
+  return text
+    .split("\n")
+    .slice(0, MAX_ERROR_LINES)
+    .map((line) => `    ${line}`)
+    .join("\n");
+}
+
+const MAX_ERROR_LINES = 60;
