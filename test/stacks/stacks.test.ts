@@ -1,0 +1,66 @@
+// Every committed stack file is a valid one, and the example shows every key. Does not prove that the values fit any real
+// cluster.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { clusterSpecSchema } from "../../core/spec/cluster-spec.js";
+import { parseClusterSpec } from "../../core/spec/parse.js";
+import { repoDir } from "../../tools/setup/paths.mjs";
+
+const stacksDir = join(repoDir, "stacks");
+
+function clusterOf(file: string): unknown {
+  return parse(readFileSync(join(stacksDir, file), "utf8")).config["vllm-ascend:cluster"];
+}
+
+describe("stacks/", () => {
+  for (const file of readdirSync(stacksDir).filter((name) => name.endsWith(".yaml"))) {
+    it(`${file} parses without an issue`, () => {
+      assert.doesNotThrow(() => parseClusterSpec(clusterOf(file)));
+    });
+  }
+
+  it("the example shows every key of the schema", () => {
+    const shown = new Set(keyPaths(clusterOf("Pulumi.example.yaml")));
+    // Two keys exclude each other; the example has the second as a comment.
+    const missing = schemaPaths(z.toJSONSchema(clusterSpecSchema, { io: "input" })).filter(
+      (path) => !shown.has(path) && path !== "image.id",
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  it("contains no secret in clear", () => {
+    for (const file of readdirSync(stacksDir)) {
+      assert.doesNotMatch(
+        readFileSync(join(stacksDir, file), "utf8"),
+        /^\s+vllm-ascend:apiKey: \S/m,
+      );
+    }
+  });
+});
+
+function keyPaths(value: unknown, prefix = ""): string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => keyPaths(item, `${prefix}[]`));
+  if (value === null || typeof value !== "object") return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const path = prefix === "" ? key : `${prefix}.${key}`;
+    return [path, ...keyPaths(inner, path)];
+  });
+}
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly items?: SchemaNode;
+}
+
+function schemaPaths(schema: SchemaNode, prefix = ""): string[] {
+  const below = Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => {
+    const path = prefix === "" ? key : `${prefix}.${key}`;
+    return [path, ...schemaPaths(inner, path)];
+  });
+  return schema.items === undefined
+    ? below
+    : [...below, ...schemaPaths(schema.items, `${prefix}[]`)];
+}
