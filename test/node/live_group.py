@@ -1,0 +1,274 @@
+"""Real supervisors on loopback, with the commands of fake/ in place of Ray and vLLM."""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SUPERVISOR = HERE.parents[1] / "node" / "supervisor.py"
+API_KEY = "sk-canary-5e1f0a77"
+TOKEN = "group-token-canary-93ab"
+TIMING = {
+    "tick": 0.02,
+    "heartbeat": 0.1,
+    "lease": 1.2,
+    "check": 0.05,
+    "kill_wait": 2.0,
+    "leftover_grace": 0.3,
+    "scan": 0.1,
+    "status": 0.2,
+    "prestart": 1.0,
+    "free": 5.0,
+}
+
+
+class LiveGroup:
+    """node0 is the head on 127.0.0.1, node1 a member on 127.0.0.2."""
+
+    def __init__(self, topology: str = "ray", nodes: int = 2):
+        self.topology = topology
+        self.root = Path(tempfile.mkdtemp(prefix="supervisor-test-"))
+        self.fake_dir = self.root / "fake"
+        self.fake_dir.mkdir()
+        self.names = [f"node{index}" for index in range(nodes)]
+        self.addresses = {name: f"127.0.0.{index + 1}" for index, name in enumerate(self.names)}
+        self.group_port, self.ray_port, self.http_port = free_ports(3)
+        self.supervisors: dict[str, subprocess.Popen] = {}
+        self.seen_pids: set[int] = set()
+        for name in self.names:
+            for folder in ("in/releases", "in/secrets", "out"):
+                (self.base(name) / folder).mkdir(parents=True)
+            self.write_secret(name, "group-token", TOKEN)
+        self.write_secret("node0", "api-key", API_KEY)
+
+    def __enter__(self) -> LiveGroup:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends what this test started, by pid: supervisors, then whatever their children left."""
+        self.note_pids()
+        for child in self.supervisors.values():
+            child.kill()
+            child.wait()
+        for pid in self.seen_pids:
+            if self.is_ours(pid):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # ---- files
+
+    def base(self, name: str) -> Path:
+        return self.root / name
+
+    def write_secret(self, name: str, file: str, value: str) -> None:
+        path = self.base(name) / "in/secrets" / file
+        path.write_text(value)
+        path.chmod(0o600)
+
+    def fault(self, name: str, text: str = "") -> Path:
+        path = self.fake_dir / name
+        path.write_text(text)
+        return path
+
+    def stage(self, kind: str, digest: str, nodes: list[str] | None = None, **changes: Any) -> None:
+        for name in nodes or self.names:
+            release = {**self._release(kind, digest, name), **changes}
+            path = self.base(name) / "in/releases" / f"{kind}-{digest}.json"
+            path.write_text(json.dumps(release))
+
+    def _release(self, kind: str, digest: str, name: str) -> dict[str, Any]:
+        head = name == "node0"
+        address = self.addresses[name]
+        ray_address = f"127.0.0.1:{self.ray_port}"
+        release: dict[str, Any] = {
+            "kind": kind,
+            "hash": digest,
+            "runtime": "rt",
+            "cluster": "c",
+            "node": name,
+            "role": "head" if head else "member",
+            "nodes": [{"name": n, "address": a, "npus": 8} for n, a in self.addresses.items()],
+            "env": {
+                "PATH": f"{HERE / 'fake/bin'}:{os.environ['PATH']}",
+                "PYTHONPATH": str(HERE / "fake/python"),
+                "FAKE_DIR": str(self.fake_dir),
+                "FAKE_NODE": name,
+                "FAKE_ADDRESS": address,
+                "FAKE_NPUS": "8",
+                "HCCL_IF_IP": address,
+            },
+            "startTimeoutSec": 6,
+            "stopTimeoutSec": 1,
+            "restart": {"maxFailures": 5, "backoffSec": 0.2, "backoffMaxSec": 1},
+        }
+        if kind == "ray":
+            where = f"--head --port={self.ray_port}" if head else f"--address={ray_address}"
+            release["command"] = ["ray", "start", *where.split(), "--block"]
+            release["rayAddress"] = ray_address
+            release["ports"] = [self.ray_port] if head else []
+            return release
+        command = ["vllm", "serve", "/model", "--port", str(self.http_port)]
+        release["ray"] = "r1" if self.topology == "ray" else None
+        if head:
+            release["command"] = command
+            release["secretEnv"] = {"VLLM_API_KEY": "api-key"}
+            release["ports"] = [self.http_port]
+            release["readiness"] = {
+                "url": f"http://127.0.0.1:{self.http_port}",
+                "model": "m",
+                "prompt": "p",
+                "maxTokens": 1,
+                "requestTimeoutSec": 2,
+            }
+        else:
+            release["command"] = None if self.topology == "ray" else [*command, "--headless"]
+        return release
+
+    # ---- supervisors and clients
+
+    def start(self, *names: str) -> None:
+        for name in names or self.names:
+            role = "head" if name == "node0" else "member"
+            command = [sys.executable, "-u", str(SUPERVISOR), "--base", str(self.base(name)), "run"]
+            command += ["--cluster", "c", "--node", name, "--role", role]
+            command += ["--head", f"127.0.0.1:{self.group_port}", "--runtime", "rt"]
+            for item in TIMING.items():
+                command += ["--timing", "{}={}".format(*item)]
+            env = {**os.environ, "VLLM_CLUSTER_HIDDEN": "1", "CONTAINER_VARIABLE": "kept"}
+            output = open(self.root / f"{name}.out", "ab")
+            self.supervisors[name] = subprocess.Popen(command, stdout=output, stderr=output, env=env)
+            output.close()
+
+    def run(self, name: str, *words: str, stdin: str = "", timeout: float = 20) -> Result:
+        command = [sys.executable, str(SUPERVISOR), "--base", str(self.base(name)), *words]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def commit(self, kind: str, digest: str, node: str = "node0", **more: Any) -> Result:
+        manifest = {"kind": kind, "release": digest, "deadlineSec": 10, **more}
+        return self.run(node, "commit", stdin=json.dumps(manifest))
+
+    def bring_up(self) -> None:
+        """Supervisors, Ray r1 and serve s1, committed and ready."""
+        self.start()
+        if self.topology == "ray":
+            self.stage("ray", "r1")
+            result = self.commit("ray", "r1")
+            assert result.code == 0, f"{result}\n{self.logs()}"
+        self.stage("serve", "s1")
+        result = self.commit("serve", "s1")
+        assert result.code == 0, f"{result}\n{self.logs()}"
+
+    def status(self, name: str = "node0") -> dict[str, Any]:
+        return json.loads((self.base(name) / "out/status.json").read_text())
+
+    def desired(self) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.base("node0") / "out/desired.json").read_text())
+        except FileNotFoundError:
+            return None
+
+    def wait(self, truth: Callable[[], Any], seconds: float = 10.0) -> Any:
+        end = time.monotonic() + seconds
+        while True:
+            self.note_pids()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                value = truth()
+                if value:
+                    return value
+            if time.monotonic() > end:
+                raise AssertionError(f"did not happen within {seconds} s\n{self.logs()}")
+            time.sleep(0.02)
+
+    def is_ready(self, newer_than: int = 0) -> bool:
+        status = self.status()
+        return status["state"] == "ready" and status["serve"]["epoch"] > newer_than
+
+    # ---- processes
+
+    def note_pids(self) -> None:
+        self.seen_pids |= set(self.processes().values())
+
+    def processes(self) -> dict[str, int]:
+        """Every living process of this group's fakes, as `<command> <node> <number>` -> pid."""
+        found: dict[str, int] = {}
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                words = Path("/proc", entry, "cmdline").read_bytes().decode().split("\0")
+                if len(words) < 3 or state_of(int(entry)) in "ZX":
+                    continue
+                node = environ_of(int(entry)).get("FAKE_NODE", "")
+                if environ_of(int(entry)).get("FAKE_DIR") == str(self.fake_dir):
+                    name = Path(words[1]).name
+                    found[f"{name} {node} {entry}"] = int(entry)
+                elif str(self.fake_dir) in words:
+                    found[f"engine - {entry}"] = int(entry)
+        return found
+
+    def pids(self, command: str, node: str = "") -> list[int]:
+        return [
+            pid
+            for key, pid in self.processes().items()
+            if key.split()[0] == command and (not node or key.split()[1] == node)
+        ]
+
+    def is_ours(self, pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            words = Path("/proc", str(pid), "cmdline").read_bytes().decode().split("\0")
+            mine = environ_of(pid).get("FAKE_DIR") == str(self.fake_dir)
+            return mine or str(self.fake_dir) in words
+        return False
+
+    def logs(self) -> str:
+        parts = []
+        for path in sorted(self.root.glob("*.out")) + sorted(self.root.glob("*/out/log/[rs]*.log")):
+            text = path.read_text(errors="replace")[-3000:]
+            parts.append(f"--- {path.relative_to(self.root)}\n{text}")
+        for name in self.names:
+            with contextlib.suppress(OSError):
+                parts.append((self.base(name) / "out/status.json").read_text())
+        return "\n".join(parts)
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}\n{self.out}\n{self.err}"
+
+
+def environ_of(pid: int) -> dict[str, str]:
+    items = Path("/proc", str(pid), "environ").read_bytes().decode("utf-8", "replace").split("\0")
+    return dict(item.split("=", 1) for item in items if "=" in item)
+
+
+def state_of(pid: int) -> str:
+    return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports below the ephemeral range, free now; the pid spreads groups of tests that run at once."""
+    found: list[int] = []
+    port = 12000 + os.getpid() * 37 % 15000
+    while len(found) < count:
+        port += 1
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
