@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { labDir, products } from "./build/paths.mjs";
 import { run } from "./hosts/command.mjs";
 import { requestControl } from "./hosts/control.mjs";
-import { runInHost } from "./hosts/enter.mjs";
+import { attachToHost, runInHost } from "./hosts/enter.mjs";
 import { readNpuDoc, setFault, writeNpuDoc } from "./hosts/npu-doc.mjs";
 import { labPaths, runDir } from "./hosts/paths.mjs";
 import { isAlive, recordOf, startTimeOf, waitFor } from "./hosts/processes.mjs";
@@ -138,13 +138,18 @@ export class Lab {
    * @returns {Promise<CommandResult>}
    */
   async exec(node, command, options = {}) {
-    this.node(node);
-    const status = (await this.status()).find(({ name }) => name === node);
-    if (status === undefined || status.init === null) {
-      throw new Error(`${node} cannot run a command: ${status?.reason ?? "unknown node"}`);
-    }
     const argv = typeof command === "string" ? ["bash", "-c", command] : command;
-    return runInHost(status.init, argv, options);
+    return runInHost(await this.#init(node), argv, options);
+  }
+
+  /**
+   * Like `exec`, with the caller's terminal and without time limit.
+   * @param {string} node
+   * @param {readonly string[]} argv
+   * @returns {Promise<number>} exit code
+   */
+  async attach(node, argv) {
+    return attachToHost(await this.#init(node), argv);
   }
 
   /**
@@ -292,6 +297,14 @@ export class Lab {
   /** Ends the lab; everything of it is gone afterwards. */
   async down() {
     await takeDown(this.id);
+  }
+
+  /** @param {string} node */
+  async #init(node) {
+    this.node(node);
+    const status = (await this.status()).find(({ name }) => name === node);
+    if (status?.init) return status.init;
+    throw new Error(`${node} cannot run a command: ${status?.reason}`);
   }
 
   /** @param {import("./hosts/control.mjs").ControlRequest} request */

@@ -89,7 +89,8 @@ async function main(args) {
     case "ssh":
       return ssh(lab(), node, sshCommand);
     case "exec":
-      return exec(lab(), node, remote);
+      if (remote.length === 0) throw new Error("what to run? lab exec NODE -- COMMAND...");
+      return lab().attach(node, remote);
     case "reboot":
       await lab().reboot(node);
       break;
@@ -201,15 +202,6 @@ function ssh(lab, node, command) {
   const args = command.length === 0 ? ["-t", ...lab.sshArgs(node)] : lab.sshArgs(node);
   const { status } = spawnSync("ssh", [...args, ...command], { stdio: "inherit" });
   return status ?? 255;
-}
-
-/** @param {import("./lab.mjs").Lab} lab @param {string} node @param {string[]} command */
-async function exec(lab, node, command) {
-  if (command.length === 0) throw new Error("what to run? lab exec NODE -- COMMAND...");
-  const result = await lab.exec(node, command, { timeoutSec: 3600 });
-  stdout.write(result.stdout);
-  process.stderr.write(result.stderr);
-  return result.code;
 }
 
 /** @param {import("./lab.mjs").Lab} lab @param {string} node @param {string[]} args */

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { run } from "./command.mjs";
 import { isAlive } from "./processes.mjs";
@@ -12,17 +14,31 @@ import { isAlive } from "./processes.mjs";
 export async function runInHost(init, argv, { timeoutSec, input } = {}) {
   const opened = openNamespaces(init);
   try {
-    return await run(
-      [
-        "nsenter",
-        ...namespaces.map(([, option], index) => `--${option}=/proc/self/fd/${index + 3}`),
-        ...["--", "env", "-i", ...environment, ...argv],
-      ],
-      { timeoutSec, input, descriptors: opened },
-    );
+    return await run(enterArgv(argv), { timeoutSec, input, descriptors: opened });
   } finally {
     for (const fd of opened) closeSync(fd);
   }
+}
+
+/**
+ * The same with the caller's own terminal and without time limit.
+ * @param {import("./processes.mjs").ProcessRecord} init
+ * @param {readonly string[]} argv
+ * @returns {Promise<number>} exit code
+ */
+export async function attachToHost(init, argv) {
+  const opened = openNamespaces(init);
+  const [command = "", ...args] = enterArgv(argv);
+  const child = spawn(command, args, { stdio: ["inherit", "inherit", "inherit", ...opened] });
+  for (const fd of opened) closeSync(fd);
+  const [code] = await once(child, "exit");
+  return code ?? 255;
+}
+
+/** @param {readonly string[]} argv */
+function enterArgv(argv) {
+  const options = namespaces.map(([, option], index) => `--${option}=/proc/self/fd/${index + 3}`);
+  return ["nsenter", ...options, "--", "env", "-i", ...environment, ...argv];
 }
 
 /**

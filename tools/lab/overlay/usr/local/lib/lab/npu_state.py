@@ -51,6 +51,8 @@ DEFAULTS: dict[str, Any] = {
     "linkStat": {"tag": "devid", "currentTime": None, "upCount": 1, "downCount": None,
                  "records": None},
     "stat": {},
+    # null: all counters of the newer drivers
+    "statKeys": None,
     "hwStats": {},
     "bandwidth": {"TX": 0.0, "RX": 0.0},
     # loss: percent by destination address, "*" = any
@@ -66,9 +68,12 @@ DEFAULTS: dict[str, Any] = {
     "hbmUsedMb": 3307,
     "hbmTotalMb": 65536,
     "ddrTotalMb": 0,
+    "ddrUsage": 0,
+    "mcuTemperature": 38,
     "processes": [],
     "busId": None,
     "boardId": "0x02",
+    "pciDeviceId": "0xD802",
     "compatibility": "OK",
     "ecc": {},
     "hccs": True,
@@ -227,8 +232,9 @@ def to_json(value: Any, indent: str = "\n") -> str:
         return "[" + inner + f",{inner}".join(items) + indent + "]" if items else "[]"
     if isinstance(value, str):
         return '"' + "".join(_escaped(character) for character in value) + '"'
-    return {True: "true", False: "false", None: "null"}[value] if value in (None, True, False) \
-        and not isinstance(value, (int, float)) or isinstance(value, bool) else repr(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
 
 
 def _escaped(character: str) -> str:
