@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { npmEnv } from "./packages.mjs";
+import { npmCi } from "./packages.mjs";
 import { cacheDir, repoDir } from "./paths.mjs";
-import { capture, findOnPath, runLogged } from "./run.mjs";
+import { capture, findOnPath } from "./run.mjs";
 import { ensurePart, hashInputs } from "./stamp.mjs";
 import { isAtLeast } from "./versions.mjs";
 
@@ -48,14 +48,7 @@ async function ensureNodePackage() {
       mkdirSync(dirname(partial), { recursive: true });
       cpSync(source, partial, { recursive: true });
       // The package `node` would run an install script; the platform packages are only files.
-      await runLogged("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
-        what: "npm ci of tools/node",
-        log: "setup-node",
-        timeoutSec: 600,
-        cwd: partial,
-        env: npmEnv,
-        lock,
-      });
+      await npmCi(partial, { what: "npm ci of tools/node", log: "setup-node", lock });
       rmSync(target, { recursive: true, force: true });
       renameSync(partial, target);
     },

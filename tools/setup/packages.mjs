@@ -5,9 +5,6 @@ import { cacheDir, repoDir } from "./paths.mjs";
 import { step } from "./progress.mjs";
 import { runLogged } from "./run.mjs";
 
-/** The user's own npm cache stays as it is. */
-export const npmEnv = { ...process.env, npm_config_cache: join(cacheDir, "npm") };
-
 /**
  * Installs the repository's npm packages when they differ from package-lock.json.
  * @returns {Promise<void>}
@@ -17,15 +14,26 @@ export async function ensurePackages() {
   await withLock("packages", async (lock) => {
     if (arePackagesFresh()) return;
     await step("npm packages of the repository", 20, () =>
-      runLogged("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
-        what: "npm ci",
-        log: "setup-packages",
-        timeoutSec: 900,
-        cwd: repoDir,
-        env: npmEnv,
-        lock,
-      }),
+      npmCi(repoDir, { what: "npm ci", log: "setup-packages", lock }),
     );
+  });
+}
+
+/**
+ * Installs what the lock file in `folder` names: no install scripts, nothing in the user's npm cache.
+ * @param {string} folder
+ * @param {{what: string, log: string, lock: number}} options
+ */
+export async function npmCi(folder, { what, log, lock }) {
+  // `npm run --silent` would hand its silence down, and the log would be empty.
+  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=warn"];
+  await runLogged("npm", args, {
+    what,
+    log,
+    timeoutSec: 900,
+    cwd: folder,
+    env: { ...process.env, npm_config_cache: join(cacheDir, "npm") },
+    lock,
   });
 }
 
