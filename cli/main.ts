@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { addGateCommand } from "./commands/gate.js";
+import { addHostkeysCommand } from "./commands/hostkeys.js";
+import { addLogsCommand } from "./commands/logs.js";
+import { addRenderCommand } from "./commands/render.js";
 import { addStatusCommand } from "./commands/status.js";
+import { addSwitchCommands } from "./commands/switch.js";
 import { EXIT_FINDING, EXIT_OK, EXIT_USAGE, StepError, UsageError } from "./errors.js";
 import { packageVersion } from "./package-files.js";
 
@@ -13,8 +17,12 @@ const program = new Command("vllm-cluster")
   .exitOverride()
   .addHelpText("after", "\nExit codes: 0 ok, 1 finding or failure, 2 wrong usage or stack file.");
 
+addRenderCommand(program);
+addHostkeysCommand(program);
 addGateCommand(program);
 addStatusCommand(program);
+addLogsCommand(program);
+addSwitchCommands(program);
 
 // Options of commands are usage errors too; commander copies exitOverride only to commands made after it was set.
 try {

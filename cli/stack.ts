@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { parse as parseYaml } from "yaml";
-import type { ClusterPlan } from "../core/plan/cluster-plan.js";
+import type { ClusterPlan, NodePlan } from "../core/plan/cluster-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
 import { ClusterSpecError } from "../core/spec/spec-issue.js";
@@ -51,6 +51,19 @@ export function loadStackPlan(options: StackOptions): ClusterPlan {
     if (error instanceof ClusterSpecError) throw new UsageError(`${file}: ${error.message}`);
     throw error;
   }
+}
+
+/**
+ * All nodes of a plan, or the one of that name.
+ *
+ * @throws UsageError when there is none.
+ */
+export function selectNodes(plan: ClusterPlan, name: string | undefined): readonly NodePlan[] {
+  if (name === undefined) return plan.nodes;
+  const nodes = plan.nodes.filter((node) => node.name === name);
+  if (nodes.length > 0) return nodes;
+  const known = plan.nodes.map((node) => node.name).join(", ");
+  throw new UsageError(`cluster ${plan.cluster} has no node ${name}; it has ${known}`);
 }
 
 /** A stack file carries the name of its stack. */

@@ -14,10 +14,11 @@ export function renderStatusReport(nodes: readonly NodeStatus[], verdict: GroupV
       since(node),
     ]),
   ]);
-  const reasons = nodes
-    .map(({ node, problem, supervisor }) => ({ node, reason: problem ?? supervisor?.reason ?? "" }))
-    .filter(({ reason }) => reason !== "")
-    .map(({ node, reason }) => wrapText(`${node}: ${reason}`, WIDTH, "  "));
+  const reasons = nodes.flatMap(({ node, problem, supervisor }) =>
+    [problem ?? supervisor?.reason ?? "", ...(supervisor?.warnings ?? [])]
+      .filter((reason) => reason !== "")
+      .map((reason) => wrapText(`${node}: ${reason}`, WIDTH, "  ")),
+  );
   return [
     table,
     ...(reasons.length === 0 ? [] : ["", ...reasons]),

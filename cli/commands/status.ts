@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { statusRequest } from "../../core/facts/facts-request.js";
 import {
   type GroupVerdict,
@@ -10,6 +10,7 @@ import {
 import { parseHostFacts } from "../../core/facts/host-facts.js";
 import type { ClusterPlan } from "../../core/plan/cluster-plan.js";
 import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { positiveInteger } from "../numbers.js";
 import { readNodeScript } from "../package-files.js";
 import { runOnNodes } from "../ssh.js";
 import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
@@ -117,13 +118,6 @@ function withoutTimes({ nodes, verdict }: GroupStatus): string {
     serve: supervisor?.serve.state,
   }));
   return JSON.stringify([still, verdict]).replaceAll(/\d+(\.\d+)? s\b/g, "");
-}
-
-function positiveInteger(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError("must be a whole number above 0");
-  return number;
 }
 
 const STATUS_DEADLINE_SEC = 60;

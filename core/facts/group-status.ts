@@ -12,6 +12,8 @@ export interface SupervisorStatus {
   readonly ray: ProcessStatus;
   readonly serve: ProcessStatus;
   readonly failures: { readonly count: number; readonly last: LastFailure | null };
+  /** What does not stop the group but should be looked at. */
+  readonly warnings: readonly string[];
 }
 
 export interface ProcessStatus {
@@ -216,6 +218,7 @@ function parseSupervisorStatus(content: string | undefined): SupervisorStatus | 
           }
         : null,
     },
+    warnings: raw.warnings ?? [],
   };
 }
 
@@ -227,6 +230,7 @@ interface RawStatus {
   readonly supervisorStarted?: number;
   readonly ray?: { readonly state?: string; readonly started?: number | null };
   readonly serve?: { readonly state?: string; readonly started?: number | null };
+  readonly warnings?: readonly string[];
   readonly failures?: {
     readonly count?: number;
     readonly last?: { node?: string; process?: string; reason?: string } | null;

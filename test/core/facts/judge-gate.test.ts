@@ -1,0 +1,443 @@
+// Proves that every check fires on its bad case, names it, and is silent on the good one, from the text that facts.sh
+// prints. Does not prove that facts.sh prints so: test/node/facts.test.ts and the lab do.
+import assert from "node:assert/strict";
+import type { FindingCode } from "../../../core/facts/check.js";
+import { FINDING_CODES } from "../../../core/facts/check.js";
+import { parseHostFacts } from "../../../core/facts/host-facts.js";
+import {
+  GATE_CHECKS,
+  type GateResult,
+  type HostReport,
+  judgeGate,
+} from "../../../core/facts/judge-gate.js";
+import type { SshFailureKind } from "../../../core/facts/ssh-failure.js";
+import { aGatePlan, base64, goodAnswer, OWN_CONTAINER_ID } from "./answers.js";
+
+const plan = aGatePlan();
+const [node0, node1] = [plan.nodes[0]!, plan.nodes[1]!];
+const good = goodAnswer(plan, node1);
+
+/** Replaces exactly one piece of the good answer, so that a test cannot pass because it changed nothing. */
+function without(piece: string, replacement = ""): string {
+  assert.ok(good.includes(piece), `the good answer has no ${JSON.stringify(piece)}`);
+  return good.replace(piece, replacement);
+}
+
+function report(answer: string): HostReport {
+  return { facts: parseHostFacts(answer), stderr: "" };
+}
+
+function judge(answer: string, of = plan): GateResult {
+  return judgeGate(of, [report(goodAnswer(of, of.nodes[0]!)), report(answer)]);
+}
+
+const listener = (port: number, address: string, pid: string, name: string, container: string) =>
+  without("ports\tok", `listener\t${port}\t${address}\t${pid}\t${name}\t${container}\nports\tok`);
+
+interface BadCase {
+  readonly title: string;
+  readonly answer: string;
+  readonly check: string;
+  readonly code: FindingCode;
+  readonly result?: "warn" | "unknown";
+  /** Parts that a reader needs to act. */
+  readonly says: readonly string[];
+}
+
+const BAD_CASES: readonly BadCase[] = [
+  {
+    title: "sudo that wants a password",
+    answer: without("root\tyes", "root\tno\tsudo: a password is required"),
+    check: "root",
+    code: "SUDO_MISSING",
+    says: ["user root", "a password is required", "/etc/sudoers.d"],
+  },
+  {
+    title: "a tool that is not installed",
+    answer: without("tool\tflock\t/usr/bin/flock", "tool\tflock\t"),
+    check: "tools",
+    code: "TOOLS_MISSING",
+    says: ["flock", "util-linux"],
+  },
+  {
+    title: "a host that systemd did not boot",
+    answer: without("/run/systemd/system\tfound\tdirectory", "/run/systemd/system\tmissing"),
+    check: "tools",
+    code: "SYSTEMD_MISSING",
+    says: ["systemd"],
+  },
+  {
+    title: "docker that is not installed",
+    answer: without("tool\tdocker\t/usr/bin/docker", "tool\tdocker\t").replace(
+      "docker\tok",
+      "docker\tfailed",
+    ),
+    check: "docker",
+    code: "TOOLS_MISSING",
+    says: ["docker is not installed"],
+  },
+  {
+    title: "a docker daemon that is down",
+    answer: without(
+      "\ndocker\tok\t20.10.24",
+      "\ndocker\tfailed\tCannot connect to the Docker daemon",
+    ),
+    check: "docker",
+    code: "DOCKER_DOWN",
+    says: ["Cannot connect to the Docker daemon", "systemctl enable --now docker"],
+  },
+  {
+    title: "a login user outside the group docker",
+    answer: without("docker-of-login\tok\t20.10.24", "docker-of-login\tfailed\tpermission denied"),
+    check: "docker",
+    code: "DOCKER_LOGIN",
+    says: ["permission denied", "usermod -aG docker root"],
+  },
+  {
+    title: "docker outside the search path of a login",
+    answer: without("docker-of-login\tok\t20.10.24", "docker-of-login\tmissing\t/bin:/sbin"),
+    check: "docker",
+    code: "DOCKER_LOGIN",
+    says: ["/bin:/sbin", "ln -s /usr/bin/docker"],
+  },
+  {
+    title: "a device node that is away",
+    answer: without("/dev/davinci3\tfound\tcharacter special file", "/dev/davinci3\tmissing"),
+    check: "devices",
+    code: "DEVICE_MISSING",
+    says: ["/dev/davinci3", "visibleDevices"],
+  },
+  {
+    title: "a directory in the place of a device node",
+    answer: without(
+      "/dev/davinci3\tfound\tcharacter special file",
+      "/dev/davinci3\tfound\tdirectory",
+    ),
+    check: "devices",
+    code: "DEVICE_MISSING",
+    says: ["/dev/davinci3 is a directory"],
+  },
+  {
+    title: "npu-smi in another directory",
+    answer: without(
+      "/usr/local/bin/npu-smi\tfound\tdirectory",
+      "/usr/local/bin/npu-smi\tmissing\nelsewhere\t/usr/local/bin/npu-smi\t/usr/local/sbin/npu-smi",
+    ),
+    check: "mounts",
+    code: "MOUNT_MISSING",
+    says: ["/usr/local/bin/npu-smi is not there", "set hostPaths.npuSmi: /usr/local/sbin/npu-smi"],
+  },
+  {
+    title: "a driver file that is nowhere",
+    answer: without("/etc/hccn.conf\tfound\tdirectory", "/etc/hccn.conf\tmissing"),
+    check: "mounts",
+    code: "MOUNT_MISSING",
+    says: ["/etc/hccn.conf", "NPU driver"],
+  },
+  {
+    title: "a mount on a file system whose server is gone",
+    answer: without(
+      "/etc/hccn.conf\tfound\tdirectory",
+      "/etc/hccn.conf\terror\tno answer within 5 s",
+    ),
+    check: "mounts",
+    code: "FACT_UNKNOWN",
+    result: "unknown",
+    says: ["/etc/hccn.conf", "no answer within 5 s"],
+  },
+  {
+    title: "weights that are away",
+    answer: without(`${node1.modelPath}\tfound\tdirectory`, `${node1.modelPath}\tmissing`),
+    check: "model",
+    code: "MODEL_MISSING",
+    says: [node1.modelPath, "model.path"],
+  },
+  {
+    title: "weights without config.json",
+    answer: without("config.json\tfound\tregular file", "config.json\tmissing"),
+    check: "model",
+    code: "MODEL_MISSING",
+    says: ["holds no config.json"],
+  },
+  {
+    title: "a file in the place of the directory of the weights",
+    answer: without(
+      `${node1.modelPath}\tfound\tdirectory`,
+      `${node1.modelPath}\tfound\tregular file`,
+    ),
+    check: "model",
+    code: "MODEL_MISSING",
+    says: ["is a regular file"],
+  },
+  {
+    title: "an image that the registry does not have",
+    answer: without("\tpresent\tsha256:0123", "\tunknown-to-registry\tno such manifest"),
+    check: "image",
+    code: "IMAGE_MISSING",
+    says: ["no such manifest", "imagetools inspect"],
+  },
+  {
+    title: "an image that must be there and is not",
+    answer: without("\tpresent\tsha256:0123", "\tabsent"),
+    check: "image",
+    code: "IMAGE_MISSING",
+    says: ["docker load"],
+  },
+  {
+    title: "a registry that gives no verdict",
+    answer: without("\tpresent\tsha256:0123", "\tregistry-error\tdial tcp: i/o timeout"),
+    check: "image",
+    code: "IMAGE_UNKNOWN",
+    result: "unknown",
+    says: ["i/o timeout", "docker pull"],
+  },
+  {
+    title: "an address on another interface",
+    answer: without(
+      `${node1.socketInterface}\t${node1.socketInterface}\t${node1.connection.address}`,
+      `eth7\teth7\t${node1.connection.address}`,
+    ),
+    check: "network",
+    code: "ADDRESS_NOT_ON_INTERFACE",
+    says: ["is on eth7, not on enp67s0f0", "socketInterface: eth7"],
+  },
+  {
+    title: "an address that no interface owns",
+    answer: without(`\t${node1.connection.address}\naddresses`, "\t192.0.2.99\naddresses"),
+    check: "network",
+    code: "ADDRESS_NOT_ON_INTERFACE",
+    says: [`no interface of the host owns ${node1.connection.address}`, "enp67s0f0 192.0.2.99"],
+  },
+  {
+    title: "an interface without carrier",
+    answer: without(`link\t${node1.socketInterface}\tup`, `link\t${node1.socketInterface}\tdown`),
+    check: "network",
+    code: "INTERFACE_DOWN",
+    says: [node1.socketInterface],
+  },
+  {
+    title: "a port of Ray held by a foreign process",
+    answer: listener(6380, "0.0.0.0", "77", "redis-server", ""),
+    check: "ports",
+    code: "PORT_BUSY",
+    says: ["port 6380 (ray.nodeManagerPort)", "redis-server (pid 77)", "ps -fp 77"],
+  },
+  {
+    title: "a port within the range of Ray's workers held by a foreign container",
+    answer: listener(10_999, "*", "78", "java", "b".repeat(64)),
+    check: "ports",
+    code: "PORT_BUSY",
+    says: ["port 10999 (ray.minWorkerPort)", "java (pid 78, container bbbbbbbbbbbb)", "docker ps"],
+  },
+  {
+    title: "a port held by nobody that the host can name",
+    answer: listener(6381, "[::]", "", "", ""),
+    check: "ports",
+    code: "PORT_BUSY",
+    says: ["a process that the host cannot name", "ss -ltnp"],
+  },
+  {
+    title: "a port held on another address only",
+    answer: listener(6380, "127.0.0.1", "79", "nginx", ""),
+    check: "ports",
+    code: "PORT_BUSY",
+    result: "warn",
+    says: ["on 127.0.0.1 by nginx"],
+  },
+  {
+    title: "a container of our name whose processes are not this stack's",
+    answer: without(
+      `running\t0\t${plan.owner}\t`,
+      "running\t0\torganization/vllm-ascend/other\t",
+    ).replace("listener\t8000", "listener\t6379"),
+    check: "owner",
+    code: "CONTAINER_FOREIGN",
+    says: [`container ${plan.containerName} is there`, "organization/vllm-ascend/other"],
+  },
+  {
+    title: "a container of our name made by hand",
+    answer: without(`running\t0\t${plan.owner}\tnode1`, "exited\t1\t\t"),
+    check: "owner",
+    code: "CONTAINER_FOREIGN",
+    says: ["made by hand", "exited"],
+  },
+  {
+    title: "a cluster of this name of another stack",
+    answer: without(base64(`${plan.owner}\n`), base64("acme/other/prod\n")),
+    check: "owner",
+    code: "OWNER_FOREIGN",
+    says: ["belongs to stack acme/other/prod", plan.owner],
+  },
+  {
+    title: "a host that is already another node",
+    answer: without(base64("node1\n"), base64("node0\n")),
+    check: "owner",
+    code: "NODE_MOVED",
+    says: ["already node node0"],
+  },
+];
+
+describe("judgeGate", () => {
+  it("passes hosts on which nothing is wrong, with what is ours counted as free", () => {
+    const result = judge(good);
+    assert.deepEqual(result.findings, []);
+    assert.equal(result.isPassed, true);
+    for (const { cells } of result.rows) {
+      assert.deepEqual(
+        cells,
+        Object.fromEntries(["ssh", ...GATE_CHECKS.map(({ name }) => name)].map((n) => [n, "pass"])),
+      );
+    }
+  });
+
+  for (const { title, answer, check, code, result = "fail", says } of BAD_CASES) {
+    it(`finds ${title}`, () => {
+      const { findings, rows, isPassed } = judge(answer);
+      const found = findings.filter((finding) => finding.check === check);
+      assert.equal(found.length, 1, JSON.stringify(findings));
+      assert.equal(found[0]!.code, code);
+      assert.equal(found[0]!.result, result);
+      assert.equal(found[0]!.node, "node1");
+      for (const part of says) {
+        assert.ok(
+          `${found[0]!.detail}\n${found[0]!.fix}`.includes(part),
+          `${part} in ${JSON.stringify(found[0])}`,
+        );
+      }
+      assert.equal(rows[1]!.cells[check], result);
+      assert.equal(isPassed, result !== "fail");
+      assert.ok(Object.values(rows[0]!.cells).every((cell) => cell === "pass"));
+    });
+  }
+
+  it("takes the ports of a foreign container of our name for busy", () => {
+    const { findings } = judge(without(`running\t0\t${plan.owner}\t`, "running\t0\tother\t"));
+    assert.deepEqual(
+      findings.map(({ code, check }) => [code, check]),
+      [
+        ["PORT_BUSY", "ports"],
+        ["CONTAINER_FOREIGN", "owner"],
+      ],
+    );
+  });
+
+  it("reports a daemon on IPv4 and IPv6 once", () => {
+    const answer = listener(6380, "0.0.0.0", "77", "redis", "").replace(
+      "ports\tok",
+      "listener\t6380\t[::]\t77\tredis\t\nports\tok",
+    );
+    assert.equal(judge(answer).findings.length, 1);
+  });
+
+  it("accepts an address under the label of an alias", () => {
+    const aliased = aGatePlan({ socketInterface: "eth0:1" });
+    const answer = goodAnswer(aliased, aliased.nodes[1]!).replace(
+      "address\teth0:1\teth0:1",
+      "address\teth0\teth0:1",
+    );
+    assert.deepEqual(judge(answer, aliased).findings, []);
+  });
+
+  it("skips what it cannot judge without root or docker, and does not repeat the cause", () => {
+    const noRoot = judge(without("root\tyes", "root\tno\tno sudo"));
+    assert.deepEqual(
+      noRoot.findings.map(({ code }) => code),
+      ["SUDO_MISSING"],
+    );
+    assert.equal(noRoot.rows[1]!.cells["ports"], "skipped");
+    const noDocker = judge(
+      without("\ndocker\tok", "\ndocker\tfailed").replace("\tpresent\tsha", "\terror\tsha"),
+    );
+    assert.deepEqual(
+      noDocker.findings.map(({ code }) => code),
+      ["DOCKER_DOWN"],
+    );
+    assert.equal(noDocker.rows[1]!.cells["image"], "skipped");
+    assert.equal(noDocker.rows[1]!.cells["devices"], "pass");
+  });
+
+  it("never takes a fact that was not told for a pass", () => {
+    const facts = parseHostFacts(
+      "facts\t1\nroot\tyes\ndocker\tok\t20\ntool\tdocker\t/usr/bin/docker\nend\n",
+    );
+    const { rows } = judgeGate(plan, [report(goodAnswer(plan, node0)), { facts, stderr: "" }]);
+    const { ssh, root, ...others } = rows[1]!.cells;
+    assert.deepEqual([ssh, root], ["pass", "pass"]);
+    for (const [check, cell] of Object.entries(others)) assert.equal(cell, "unknown", check);
+  });
+
+  it("fails a host whose answer was cut short, with its last words", () => {
+    const result = judgeGate(plan, [
+      report(goodAnswer(plan, node0)),
+      { ...report(without("\nend\n", "\n")), stderr: "noise\nbash: line 7: ss: not found\n" },
+    ]);
+    assert.deepEqual(
+      result.findings.map(({ code, detail }) => [code, detail]),
+      [["FACTS_INCOMPLETE", "the look at the host ended early: bash: line 7: ss: not found"]],
+    );
+    assert.equal(result.rows[1]!.cells["devices"], "skipped");
+  });
+
+  const failureCodes: Readonly<Record<SshFailureKind, FindingCode>> = {
+    unreachable: "NODE_UNREACHABLE",
+    refused: "NODE_UNREACHABLE",
+    throttled: "NODE_UNREACHABLE",
+    lost: "NODE_UNREACHABLE",
+    timeout: "FACTS_INCOMPLETE",
+    "host-key": "HOST_KEY",
+    "no-agent": "SSH_AGENT",
+    auth: "SSH_KEY",
+    sudo: "SUDO_MISSING",
+    client: "SSH_CLIENT",
+    shell: "TOOLS_MISSING",
+  };
+  for (const [kind, code] of Object.entries(failureCodes)) {
+    it(`reports a connection that ended as ${kind} with ${code}, and the other host all the same`, () => {
+      const { findings, rows } = judgeGate(plan, [
+        {
+          failure: { kind: kind as SshFailureKind, cause: "the cause", next: "the fix" },
+          stderr: "",
+        },
+        report(without("/dev/davinci3\tfound\tcharacter special file", "/dev/davinci3\tmissing")),
+      ]);
+      assert.deepEqual(
+        findings.map((finding) => [finding.node, finding.code]),
+        [
+          ["node0", code],
+          ["node1", "DEVICE_MISSING"],
+        ],
+      );
+      assert.deepEqual([findings[0]!.detail, findings[0]!.fix], ["the cause", "the fix"]);
+      assert.equal(rows[0]!.cells["root"], "skipped");
+    });
+  }
+
+  it("puts failures first, then what is unknown, then warnings", () => {
+    const answer = listener(6380, "127.0.0.1", "79", "nginx", "")
+      .replace("\tpresent\tsha256:0123", "\tregistry-error\ttimeout")
+      .replace("/dev/davinci3\tfound\tcharacter special file", "/dev/davinci3\tmissing");
+    assert.deepEqual(
+      judge(answer).findings.map(({ result }) => result),
+      ["fail", "unknown", "warn"],
+    );
+  });
+
+  it("has a test for every code", () => {
+    const tested = new Set<string>([
+      ...BAD_CASES.map(({ code }) => code),
+      ...Object.values(failureCodes),
+    ]);
+    assert.deepEqual(
+      FINDING_CODES.filter((code) => !tested.has(code)),
+      [],
+    );
+  });
+
+  it("knows its own container by its id, not by its name", () => {
+    const answer = good.replace(`ray::IDLE\t${OWN_CONTAINER_ID}`, `ray::IDLE\t${"c".repeat(64)}`);
+    assert.deepEqual(
+      judge(answer).findings.map(({ code }) => code),
+      ["PORT_BUSY"],
+    );
+  });
+});
