@@ -1,0 +1,263 @@
+// A cluster's life through the real engine, SSH, docker and Ray, with the stand-in `vllm` of the Ray image: what a
+// change restarts, what it shows before, and that nothing is left at the end. Real vLLM: vllm.test.ts. NPUs are stand-ins.
+import assert from "node:assert/strict";
+import { assertGolden } from "../support/golden.js";
+import { API_KEY, BASE_DIR, CONTAINER, LabStack, type Running } from "../support/lab-stack.js";
+
+describe("the life of a cluster", function () {
+  this.timeout(600_000);
+  let stack: LabStack;
+
+  before(async () => {
+    stack = await LabStack.create({ image: "ray" });
+    for (const { name } of stack.lab.nodes) {
+      await stack.lab.must(
+        name,
+        `mkdir -p /var/lib/vllm-cluster/other && echo foreign/project/stack > /var/lib/vllm-cluster/other/owner
+         id=$(docker images -q | head -n 1); docker run -d --name foreign --network none "$id" sleep infinity`,
+      );
+    }
+  });
+  after(() => stack?.dispose());
+
+  /** Applies a change and tells what was restarted. */
+  async function restarted(
+    edit: Parameters<LabStack["change"]>[0],
+  ): Promise<Record<string, boolean>> {
+    const before = await stack.running();
+    await stack.change(edit);
+    await stack.mustUp();
+    await stack.complete();
+    return differences(before, await stack.running());
+  }
+
+  it("comes up from bare hosts to an answered completion", async () => {
+    const text = await stack.mustUp();
+    assert.match(text, /endpoint\s*: "http:\/\/10\.77\./);
+    assert.ok((await stack.complete()).length > 0);
+    const { state } = await stack.status();
+    assert.equal(state, "ready");
+  });
+
+  it("guards the API with the key", async () => {
+    const { address } = stack.lab.nodes[0]!;
+    const response = await fetch(`http://${address}:8000/v1/models`);
+    assert.equal(response.status, 401);
+  });
+
+  it("exports endpoint, model, nodes with roles and ranks, and a curl that works as pasted", async () => {
+    const outputs = await stack.project.outputs();
+    assert.equal(outputs["model"], "qwen");
+    assert.deepEqual(
+      outputs["nodes"].map(({ role, ranks }: Record<string, string>) => [role, ranks]),
+      [
+        ["head", "0-1"],
+        ["worker", "2-3"],
+      ],
+    );
+    const { stdout } = await stack.project.run(
+      ["bash", "-c", `export VLLM_API_KEY=${API_KEY}; ${outputs["curl"]} -sS`],
+      { quiet: true },
+    );
+    assert.ok(JSON.parse(stdout).choices.length === 1);
+  });
+
+  it("changes nothing on a second up, and runs no command on any host", async () => {
+    const before = await stack.running();
+    const logins = await sshLogins();
+    const text = await stack.mustUp();
+    assert.match(text, /24 unchanged/);
+    assert.deepEqual(await stack.running(), before);
+    // The docker provider looks its containers and images up; a command would log in once more per resource.
+    const used = (await sshLogins()) - logins;
+    assert.ok(used <= 4, `${used} logins`);
+  });
+
+  const previews: [name: string, edit: Parameters<LabStack["change"]>[0]][] = [
+    ["nothing", () => undefined],
+    [
+      "serve-flag",
+      (cluster) => {
+        cluster.serve.maxNumSeqs = 26;
+      },
+    ],
+    [
+      "ray-env",
+      (cluster) => {
+        cluster.env = { ...cluster.env, HCCL_BUFFSIZE: "512" };
+      },
+    ],
+    [
+      "devices",
+      (cluster) => {
+        for (const node of cluster.nodes) node.visibleDevices = [2, 3];
+      },
+    ],
+    [
+      "shared-memory",
+      (cluster) => {
+        cluster.container = { shmSizeGib: 2 };
+      },
+    ],
+    [
+      "one-node-less",
+      (cluster) => {
+        cluster.nodes.splice(1);
+        cluster.serve.pipelineParallelSize = 1;
+      },
+    ],
+  ];
+  for (const [name, edit] of previews) {
+    it(`previews a change of ${name} as the golden file says`, async () => {
+      const ops = await stack.withChange(edit, () => stack.previewOps());
+      assertGolden(`lab/preview/${name}.txt`, `${ops.join("\n")}\n`);
+    });
+  }
+
+  it("shows a reviewer the one flag that changes", async () => {
+    const { text } = await stack.withChange(
+      (cluster) => {
+        cluster.serve.maxNumSeqs = 26;
+      },
+      () => stack.pulumi("preview", "--diff"),
+    );
+    assert.match(text, /~ max-num-seqs: "25" => "26"/);
+    assert.ok(!text.includes(API_KEY));
+  });
+
+  it("restarts serve only for a flag of serve", async () => {
+    const result = await restarted((cluster) => {
+      cluster.serve.maxNumSeqs = 16;
+    });
+    assert.deepEqual(result, { containers: false, ray: false, serve: true });
+  });
+
+  it("restarts Ray and serve for an environment variable", async () => {
+    const result = await restarted((cluster) => {
+      cluster.env = { ...cluster.env, HCCL_BUFFSIZE: "512" };
+    });
+    assert.deepEqual(result, { containers: false, ray: true, serve: true });
+  });
+
+  it("replaces the containers for another size of shared memory", async () => {
+    const result = await restarted((cluster) => {
+      cluster.container = { shmSizeGib: 2 };
+    });
+    assert.deepEqual(result, { containers: true, ray: true, serve: true });
+  });
+
+  it("restarts serve only when the API key is rotated", async () => {
+    const before = await stack.running();
+    await stack.project.setApiKey("another-canary-key");
+    assertGolden("lab/preview/api-key.txt", `${(await stack.previewOps()).join("\n")}\n`);
+    await stack.mustUp();
+    assert.deepEqual(differences(before, await stack.running()), {
+      containers: false,
+      ray: false,
+      serve: true,
+    });
+    await assert.rejects(() => stack.complete(), /HTTP 401/);
+    await stack.project.setApiKey(API_KEY);
+    await stack.mustUp();
+    await stack.complete();
+  });
+
+  it("keeps serving what ran when a new flag cannot start, and a revert is no change", async () => {
+    const before = await stack.running();
+    await stack.withChange(
+      (cluster) => {
+        cluster.serve.extraArgs = { "no-such-flag": true };
+      },
+      async () => {
+        const { code, text } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(text, /node0/);
+        assert.match(text, /unrecognized arguments: --no-such-flag/);
+        assert.ok(!text.includes(API_KEY));
+      },
+    );
+    await stack.servesAgain(epochOf(before.serve), 120);
+    assert.deepEqual(differences(before, await stack.running()), {
+      containers: false,
+      ray: true,
+      serve: true,
+    });
+    assert.match(await stack.mustUp(), /unchanged/);
+  });
+
+  it("stops for the operator's switch, stays off over a reboot, and starts again", async () => {
+    const before = epochOf((await stack.running()).serve);
+    const stopped = await stack.vllmCluster("stop");
+    assert.equal(stopped.code, 0, stopped.text);
+    assert.equal((await stack.status()).state, "stopped");
+    await stack.lab.reboot(stack.head);
+    await stack.lab.must(
+      stack.head,
+      `for i in $(seq 60); do docker ps | grep -q ${CONTAINER} && break; sleep 1; done`,
+    );
+    assert.equal((await stack.status()).state, "stopped");
+    const started = await stack.vllmCluster("start");
+    assert.equal(started.code, 0, started.text);
+    await stack.servesAgain(before, 120);
+  });
+
+  it("keeps the API key out of every process list, environment of Ray, log, state and status", async () => {
+    for (const { name } of stack.lab.nodes) {
+      const found = await stack.lab.must(
+        name,
+        `grep -rl ${API_KEY} ${BASE_DIR}/out /var/log 2>/dev/null | grep -v journal || true
+         for p in /proc/[0-9]*; do
+           tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -v grep | grep -q ${API_KEY} && echo "cmdline $p" || true
+           if tr '\\0' '\\n' < $p/environ 2>/dev/null | grep -q '^VLLM_CLUSTER_PROCESS=ray:'; then
+             grep -q ${API_KEY} $p/environ && echo "environ $p $(tr '\\0' ' ' < $p/cmdline)" || true
+           fi
+         done
+         docker inspect ${CONTAINER} | grep ${API_KEY} || true`,
+        { timeoutSec: 60 },
+      );
+      assert.equal(found, "", name);
+    }
+    const state = await stack.pulumi("stack", "export");
+    assert.ok(!state.text.includes(API_KEY));
+    assert.ok(!state.text.includes(Buffer.from(API_KEY).toString("base64")));
+  });
+
+  it("leaves nothing of its own after destroy, and touches nothing foreign", async () => {
+    const { code, text } = await stack.pulumi("destroy", "--yes", "--skip-preview");
+    assert.equal(code, 0, text);
+    for (const { name } of stack.lab.nodes) {
+      const left = await stack.lab.must(
+        name,
+        `docker ps -a --format '{{.Names}}'; ls /var/lib/vllm-cluster; ls /etc/systemd/system | grep vllm || true; pgrep -fl 'supervisor|raylet|gcs_server' || true`,
+      );
+      assert.deepEqual(left.trim().split("\n"), ["foreign", "other"], name);
+      assert.equal(
+        (
+          await stack.lab.must(name, ["docker", "inspect", "-f", "{{.State.Running}}", "foreign"])
+        ).trim(),
+        "true",
+      );
+    }
+  });
+
+  async function sshLogins(): Promise<number> {
+    let count = 0;
+    for (const { name } of stack.lab.nodes) {
+      const text = await stack.lab.must(
+        name,
+        "journalctl -q -u ssh --no-pager | grep -c 'Accepted publickey' || true",
+      );
+      count += Number(text.trim());
+    }
+    return count;
+  }
+});
+
+function differences(before: Running, after: Running): Record<keyof Running, boolean> {
+  const differ = (key: keyof Running) => JSON.stringify(before[key]) !== JSON.stringify(after[key]);
+  return { containers: differ("containers"), ray: differ("ray"), serve: differ("serve") };
+}
+
+function epochOf(identity: string): number {
+  return Number(/epoch (\d+)/.exec(identity)?.[1] ?? 0);
+}
