@@ -18,7 +18,13 @@ export function renderGateReport(result: GateResult): string {
       ...columns.map((column) => CELL_TEXT[row.cells[column] ?? "skipped"]),
     ]),
   ]);
-  return [verdict(result), "", table, ...result.findings.map(renderFinding), ""].join("\n");
+  return [
+    wrapText(verdict(result), WIDTH, "  "),
+    "",
+    table,
+    ...result.findings.map(renderFinding),
+    "",
+  ].join("\n");
 }
 
 function verdict({ cluster, isPassed, rows, findings }: GateResult): string {
@@ -36,11 +42,11 @@ function hasFailed({ cells }: GateRow): boolean {
 }
 
 function renderFinding({ node, code, result, detail, fix }: GateFinding): string {
-  const head = `${CELL_TEXT[result]}  ${node}  ${code}: `;
+  const head = `${CELL_TEXT[result].padEnd(4)}  ${node}  ${code}: `;
   return [
     "",
     wrapText(`${head}${detail}`, WIDTH, INDENT),
-    `${INDENT}fix: ${wrapText(fix, WIDTH, `${INDENT}     `)}`,
+    wrapText(`${INDENT}fix: ${fix}`, WIDTH, `${INDENT}     `),
   ].join("\n");
 }
 

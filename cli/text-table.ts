@@ -13,24 +13,21 @@ export function textTable(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
-/** Breaks a text at blanks so that it fits; the lines after the first are indented. */
+/** Breaks a text at blanks so that it fits into the width; the lines after the first are indented. */
 export function wrapText(text: string, width: number, indent: string): string {
-  return text
-    .split("\n")
-    .flatMap((line) => wrapLine(line, width - indent.length))
-    .join(`\n${indent}`);
-}
-
-/** A word that is too long (a path, a digest) stays whole, so that it can be copied. */
-function wrapLine(line: string, width: number): string[] {
   const lines: string[] = [];
-  for (const word of line.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) {
-      lines[lines.length - 1] = `${last} ${word}`;
-    } else {
-      lines.push(word);
+  for (const given of text.split("\n")) {
+    let line: string | undefined;
+    for (const word of given.split(" ")) {
+      // A word that is too long (a path, a digest) stays whole, so that it can be copied.
+      if (line !== undefined && line.length + 1 + word.length <= width) {
+        line = `${line} ${word}`;
+      } else {
+        if (line !== undefined) lines.push(line);
+        line = lines.length === 0 ? word : `${indent}${word}`;
+      }
     }
+    lines.push(line ?? "");
   }
-  return lines;
+  return lines.join("\n");
 }

@@ -76,14 +76,14 @@ export function readNodeStatus(
     ...(unit === undefined ? {} : { unit }),
     ...(facts.clockSec === undefined ? {} : { clockSec: facts.clockSec }),
   };
-  const problem = containerProblem(plan, facts, container);
+  const problem = containerProblem(plan, node.name, facts, container);
   if (problem !== undefined) return { ...seen, ...problem };
   const supervisor = parseSupervisorStatus(fileText(facts.files.get(statusFile(plan))));
   if (supervisor === undefined) {
     return {
       ...seen,
       problem: "the supervisor has written no status yet",
-      next: `docker logs --tail 30 ${plan.containerName}, on ${node.name}`,
+      next: `on ${node.name}: docker logs --tail 30 ${plan.containerName}`,
     };
   }
   const age = (facts.clockSec ?? supervisor.timeSec) - supervisor.timeSec;
@@ -91,7 +91,7 @@ export function readNodeStatus(
     return {
       ...seen,
       problem: `the supervisor wrote its last status ${Math.round(age)} s ago: it hangs, or its disk is full`,
-      next: `df ${plan.baseDir}; docker logs --tail 30 ${plan.containerName}, on ${node.name}`,
+      next: `on ${node.name}: df ${plan.baseDir}; docker logs --tail 30 ${plan.containerName}`,
     };
   }
   return { ...seen, supervisor };
@@ -155,13 +155,14 @@ export function judgeGroup(plan: ClusterPlan, nodes: readonly NodeStatus[]): Gro
 
 function containerProblem(
   plan: ClusterPlan,
+  node: string,
   facts: HostFacts,
   container: ContainerFact | undefined,
 ): { readonly problem: string; readonly next: string } | undefined {
   if (facts.docker?.isOk === false) {
     return {
       problem: `the docker daemon does not answer: ${facts.docker.text}`,
-      next: "systemctl start docker; journalctl -u docker -n 50",
+      next: `on ${node}: systemctl start docker; journalctl -u docker -n 50`,
     };
   }
   if (container === undefined || container.state === "error") {
@@ -183,7 +184,7 @@ function containerProblem(
   const error = container.error === "" ? "" : `, ${container.error}`;
   return {
     problem: `the container does not run: ${container.status} (exit code ${container.exitCode}${error})`,
-    next: `journalctl -u ${plan.unitName} -n 30`,
+    next: `on ${node}: journalctl -u ${plan.unitName} -n 30`,
   };
 }
 

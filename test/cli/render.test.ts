@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadStackPlan } from "../../cli/stack.js";
+import { planCluster } from "../../core/plan/plan-cluster.js";
+import { clusterCommands, renderNodeCommands } from "../../core/render/commands.js";
+import { assertGolden } from "../support/golden.js";
+import { aClusterSpec } from "../support/specs.js";
+
+const STACK = "qwen3-235b-ray-tp8-pp2";
+const FILE = join(dirname(fileURLToPath(import.meta.url)), `../../stacks/Pulumi.${STACK}.yaml`);
+
+describe("renderNodeCommands", () => {
+  const plan = loadStackPlan({ file: FILE });
+
+  for (const commands of clusterCommands(plan)) {
+    it(`shows what runs on ${commands.node} as the golden file does, in valid bash`, () => {
+      const text = renderNodeCommands(plan, commands);
+      assertGolden(`render/${STACK}/${commands.node}.sh`, text);
+      const check = spawnSync("bash", ["-n"], { input: text, encoding: "utf8" });
+      assert.deepEqual([check.status, check.stderr], [0, ""]);
+    });
+  }
+
+  it("gives every argument to the program byte for byte", () => {
+    const hostile = "a 'b' \"c\" $HOME `id` \\ * ; &\n#";
+    const spec = aClusterSpec((raw) => {
+      raw.env = { HOSTILE: hostile };
+      raw.serve.extraArgs = { "override-generation-config": hostile };
+    });
+    const planned = planCluster(spec, { owner: "o/p/s", hasApiKey: true });
+    const [commands] = clusterCommands(planned);
+    const text = renderNodeCommands(planned, commands!);
+    // Functions in the place of the programs print what they were called with; the key is in no file here.
+    const script = `ssh() { :; }; docker() { :; }; ray() { :; }; cat() { echo from:"$1"; }
+vllm() { printf '%s\\0' "$HOSTILE" "$VLLM_API_KEY" "$@"; }
+${text}`;
+    const { stdout, status, stderr } = spawnSync("bash", ["-eu"], {
+      input: script,
+      encoding: "utf8",
+    });
+    assert.equal(status, 0, stderr);
+    const [env, key, ...args] = stdout.split("\0").slice(0, -1);
+    assert.equal(env, hostile);
+    assert.equal(key, "from:/vllm-cluster/in/secrets/api-key");
+    assert.deepEqual(["vllm", ...args], commands!.serve);
+  });
+
+  it("shows serve on the head only, and the key's file only with a key", () => {
+    const planned = planCluster(aClusterSpec(), { owner: "o/p/s", hasApiKey: false });
+    const [head, worker] = clusterCommands(planned);
+    assert.deepEqual([head!.serve?.[0], worker!.serve], ["vllm", null]);
+    assert.deepEqual([head!.secretEnv, worker!.secretEnv], [{}, {}]);
+  });
+});

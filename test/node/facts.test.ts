@@ -1,0 +1,216 @@
+// Runs the real facts.sh with the machine's own tools and a fake `docker`, and reads its answer with the real parser.
+// Does not prove that docker answers so: the lab does.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type HostFacts, parseHostFacts } from "../../core/facts/host-facts.js";
+
+const SCRIPT = readFileSync(
+  join(dirname(fileURLToPath(import.meta.url)), "../../node/facts.sh"),
+  "utf8",
+);
+const IMAGE = "registry.example/vllm@sha256:00";
+const OWN_PATH = "PATH=/usr/local/sbin:";
+
+/** Answers like docker 20.10; `docker.fail` beside it makes the daemon silent. */
+const FAKE_DOCKER = `#!/bin/bash
+here=$(dirname "$0")
+if [ -e "$here/docker.fail" ]; then
+  echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2
+  exit 1
+fi
+case "$1 $2 $3" in
+  "version "*) echo "WARNING: some noise" >&2; echo 20.10.24 ;;
+  "image inspect "*)
+    case $5 in
+      *present) echo sha256:0123 ;;
+      *) echo "Error: No such image: $5" >&2; exit 1 ;;
+    esac ;;
+  "manifest inspect "*)
+    case $3 in
+      *unknown) echo "no such manifest: $3" >&2; exit 1 ;;
+      *offline) echo "dial tcp: lookup registry.example: no such host" >&2; exit 1 ;;
+      *) echo '{"schemaVersion": 2}' ;;
+    esac ;;
+  "container inspect "*)
+    case $5 in
+      ours) printf 'abc\\trunning\\t0\\torganization/p/s\\tnode0\\t\\n' ;;
+      broken) printf 'abd\\texited\\t128\\t\\t\\terror gathering device information\\tno such file\\n' ;;
+      *) echo "Error: No such container: $5" >&2; exit 1 ;;
+    esac ;;
+  *) echo "unexpected: $*" >&2; exit 64 ;;
+esac
+`;
+
+describe("facts.sh", () => {
+  let dir: string;
+  let server: Server;
+  let port: number;
+
+  before(async () => {
+    dir = mkdtempSync(join(tmpdir(), "facts-"));
+    writeFileSync(join(dir, "docker"), FAKE_DOCKER);
+    chmodSync(join(dir, "docker"), 0o755);
+    server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    port = (server.address() as { port: number }).port;
+  });
+
+  after(() => {
+    server.close();
+    rmSync(dir, { recursive: true });
+  });
+
+  /** The script as it is, but for the fake docker in front of its own search path. */
+  function run(probes: readonly string[], options: { readonly loginPath?: string } = {}): string {
+    assert.equal(SCRIPT.split(OWN_PATH).length, 2, "facts.sh sets its search path in one place");
+    const script = SCRIPT.replace(OWN_PATH, `PATH=${dir}:/usr/local/sbin:`);
+    const request = `${[...probes, "end"].join("\n")}\n`;
+    const { stdout, stderr, status } = spawnSync("/bin/bash", ["-s"], {
+      input: `${script}${request}`,
+      env: { PATH: options.loginPath ?? `${dir}:/usr/bin:/bin`, HOME: dir },
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    assert.equal(status, 0, stderr);
+    assert.equal(stderr, "");
+    return stdout;
+  }
+
+  const facts = (...probes: string[]): HostFacts => parseHostFacts(run(probes));
+
+  it("answers between its two marks and tells who looked", () => {
+    const answer = run(["clock"]);
+    assert.match(answer, /^facts\t1\n(.*\n)*end\n$/);
+    const { isComplete, login, root, clockSec } = parseHostFacts(answer);
+    assert.deepEqual([isComplete, login?.uid, root?.isOk], [true, process.getuid?.(), true]);
+    assert.ok(Math.abs((clockSec ?? 0) - Date.now() / 1000) < 60);
+  });
+
+  it("runs nothing of a script that was cut on the way, and answers no request that was", () => {
+    for (const part of [0.3, 0.6, 0.9, 0.99]) {
+      const input = SCRIPT.slice(0, Math.floor((SCRIPT.length - 1) * part));
+      const { stdout } = spawnSync("bash", ["-s"], { input, encoding: "utf8" });
+      assert.equal(stdout, "");
+    }
+    const cut = spawnSync("bash", ["-s"], { input: `${SCRIPT}clock\nen`, encoding: "utf8" });
+    assert.deepEqual([cut.status, cut.stdout], [1, ""]);
+    assert.match(cut.stderr, /the request was cut short/);
+  });
+
+  it("finds tools, and says which are not there", () => {
+    const { tools } = facts("tool\tbash", "tool\tno-such-tool");
+    assert.match(tools.get("bash") ?? "", /\/bash$/);
+    assert.equal(tools.get("no-such-tool"), "");
+  });
+
+  it("tells devices, directories, files and what is missing apart", () => {
+    const empty = join(dir, "a folder");
+    mkdirSync(empty);
+    const { paths, elsewhere } = facts(
+      "path\t/dev/null",
+      `path\t${empty}`,
+      `path\t${dir}/docker`,
+      `path\t${dir}/none`,
+      `path\t${dir}/docker/below`,
+      `path\t/no/such/place/docker`,
+    );
+    assert.deepEqual(paths.get("/dev/null"), { state: "found", type: "character special file" });
+    assert.deepEqual(paths.get(empty), { state: "found", type: "directory" });
+    assert.deepEqual(paths.get(`${dir}/docker`), { state: "found", type: "regular file" });
+    assert.deepEqual(paths.get(`${dir}/none`), { state: "missing" });
+    assert.deepEqual(paths.get(`${dir}/docker/below`), { state: "missing" });
+    assert.deepEqual([...elsewhere], [["/no/such/place/docker", `${dir}/docker`]]);
+  });
+
+  it("brings the content of files, whatever is in them", () => {
+    const content = "organization/p/s\n\ttab 'quote' \"中文\"\n";
+    writeFileSync(join(dir, "owner"), content);
+    const { files } = facts(`file\t${dir}/owner`, `file\t${dir}/none`, `file\t${dir}`);
+    assert.deepEqual(files.get(`${dir}/owner`), { state: "found", content });
+    assert.deepEqual(files.get(`${dir}/none`), { state: "missing" });
+    assert.equal(files.get(dir)?.state, "error");
+  });
+
+  it("asks docker, and the registry only for an image that is away and may be pulled", () => {
+    const { docker, dockerOfLogin, images } = facts(
+      "docker",
+      `image\t${IMAGE}present\tregistry`,
+      `image\t${IMAGE}pullable\tregistry`,
+      `image\t${IMAGE}unknown\tregistry`,
+      `image\t${IMAGE}offline\tregistry`,
+      `image\t${IMAGE}pullable-too\tpresent`,
+    );
+    assert.deepEqual(docker, { isOk: true, text: "20.10.24" });
+    assert.deepEqual(dockerOfLogin, { isOk: true, isMissing: false, text: "20.10.24" });
+    assert.deepEqual(images.get(`${IMAGE}present`), { state: "present", text: "sha256:0123" });
+    assert.deepEqual(images.get(`${IMAGE}pullable`), { state: "pullable", text: "" });
+    assert.equal(images.get(`${IMAGE}unknown`)?.state, "unknown-to-registry");
+    assert.equal(images.get(`${IMAGE}offline`)?.state, "registry-error");
+    assert.match(images.get(`${IMAGE}offline`)?.text ?? "", /no such host/);
+    assert.equal(images.get(`${IMAGE}pullable-too`)?.state, "absent");
+  });
+
+  it("tells a container that is ours, one that is not, and none", () => {
+    const { containers } = facts("container\tours", "container\tbroken", "container\tnone");
+    assert.deepEqual(containers.get("ours"), {
+      ...{ state: "present", id: "abc", status: "running", exitCode: 0 },
+      ...{ owner: "organization/p/s", node: "node0", error: "" },
+    });
+    const broken = containers.get("broken");
+    assert.ok(broken?.state === "present");
+    assert.deepEqual([broken.status, broken.exitCode, broken.owner], ["exited", 128, ""]);
+    assert.match(broken.error, /error gathering device information/);
+    assert.deepEqual(containers.get("none"), { state: "absent" });
+  });
+
+  it("tells a daemon that is down, each time with its reason", () => {
+    writeFileSync(join(dir, "docker.fail"), "");
+    try {
+      const { docker, dockerOfLogin, images, containers } = facts(
+        "docker",
+        `image\t${IMAGE}present\tregistry`,
+        "container\tours",
+      );
+      for (const outcome of [docker, dockerOfLogin]) {
+        assert.equal(outcome?.isOk, false);
+        assert.match(outcome?.text ?? "", /Cannot connect to the Docker daemon/);
+      }
+      assert.equal(images.get(`${IMAGE}present`)?.state, "error");
+      assert.equal(containers.get("ours")?.state, "error");
+    } finally {
+      rmSync(join(dir, "docker.fail"));
+    }
+  });
+
+  it("tells a login that does not find docker", () => {
+    const { dockerOfLogin, docker } = parseHostFacts(run(["docker"], { loginPath: "/none" }));
+    assert.deepEqual(dockerOfLogin, { isOk: false, isMissing: true, text: "/none" });
+    assert.equal(docker?.isOk, true);
+  });
+
+  it("names interfaces and their addresses", () => {
+    const { addresses, links, addressesError } = facts("addresses");
+    assert.equal(addressesError, undefined);
+    assert.ok(addresses.some(({ device, address }) => device === "lo" && address === "127.0.0.1"));
+    assert.equal(links.get("lo"), "up");
+  });
+
+  it("names who listens on the planned ports, and nobody else", () => {
+    const { listeners, areListenersKnown } = facts(`ports\t${port}-${port}\t1-1`);
+    assert.equal(areListenersKnown, true);
+    assert.equal(listeners.length, 1);
+    const { address, pid, process: name } = listeners[0]!;
+    assert.deepEqual([listeners[0]!.port, address, pid], [port, "127.0.0.1", process.pid]);
+    assert.notEqual(name, "");
+    assert.deepEqual(facts(`ports\t${port + 1}-${port + 1}`).listeners, []);
+  });
+
+  it("answers a probe that it does not know with its name", () => {
+    assert.match(run(["npu\t0"]), /\nunknown-probe\tnpu\n/);
+  });
+});
