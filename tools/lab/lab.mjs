@@ -225,9 +225,15 @@ export class Lab {
     await this.#request({ operation: "power-on", node, wait });
   }
 
-  /** Waits until a host that boots or reboots is up. @param {string} node @param {number} [timeoutSec] */
-  async waitUp(node, timeoutSec = 180) {
-    await this.#request({ operation: "wait", node, timeoutSec });
+  /**
+   * Waits until a host is up: sshd and docker run.
+   * @param {string} node
+   * @param {{boot?: number, timeoutSec?: number}} [options] boot: this boot or a later one, as
+   *   counted by `status`; for a host that was told by other means to reboot. Default: the current
+   *   one, which is up until the shutdown has ended it.
+   */
+  async waitUp(node, { boot, timeoutSec = 180 } = {}) {
+    await this.#request({ operation: "wait", node, boot, timeoutSec });
   }
 
   /** Pulls the network cable of a host. @param {string} node */

@@ -38,7 +38,16 @@ export async function attachToHost(init, argv) {
 /** @param {readonly string[]} argv */
 function enterArgv(argv) {
   const options = namespaces.map(([, option], index) => `--${option}=/proc/self/fd/${index + 3}`);
-  return ["nsenter", ...options, "--", "env", "-i", ...environment, ...argv];
+  return [
+    "nsenter",
+    ...options,
+    "--",
+    ...dropMachineCapabilities,
+    "env",
+    "-i",
+    ...environment,
+    ...argv,
+  ];
 }
 
 /**
@@ -73,6 +82,9 @@ const namespaces = /** @type {const} */ ([
   ["mnt", "mount"],
 ]);
 const mountIndex = namespaces.findIndex(([file]) => file === "mnt");
+
+// As init.sh does for the host's systemd: without it, `date` on a host would set the machine's clock.
+const dropMachineCapabilities = ["setpriv", "--bounding-set=-sys_time,-sys_module,-sys_rawio"];
 
 const environment = [
   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

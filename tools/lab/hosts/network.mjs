@@ -9,6 +9,9 @@ import { must, run } from "./command.mjs";
  * veth pair joins it to the machine, which has the address `.1`. So neither the machine's packet
  * filter nor its sysctls matter to the traffic between hosts, and none of them is changed.
  *
+ * The hosts' default gateway is the fabric, which answers "unreachable" at once for everything that
+ * is not in the lab: hosts meet neither other labs nor the machine's networks, and nothing waits.
+ *
  * The namespaces have no name and no mount: this process holds them by descriptors. When it ends,
  * however it ends, the kernel removes them with everything in them, the machine's end of the veth
  * pair too.
@@ -46,10 +49,13 @@ export async function createFabric(token) {
   await batch(namespace, [
     "link set lo up",
     // A bridge without an address of its own takes the lowest of its ports, and so changes it.
-    `link add bridge address ${mac(token, 254)} type bridge`,
+    `link add bridge address ${mac(token, gateway)} type bridge`,
     "link set uplink master bridge up",
     "link set bridge up",
+    `address add ${prefix}.${gateway}/24 dev bridge`,
+    "route add unreachable default",
   ]);
+  await must(inNamespace(namespace, ["sh", "-c", routerSettings]));
   await must(["ip", "link", "set", uplink, "addrgenmode", "none", "up"]);
   await must(["ip", "address", "add", `${prefix}.1/24`, "dev", uplink]);
   return { namespace, prefix, uplink, token };
@@ -79,9 +85,9 @@ export async function plugIn(fabric, { octet, linkUp }) {
     "link set lo up",
     `address add ${fabric.prefix}.${octet}/24 dev ${hostInterface}`,
     `link set ${hostInterface} up`,
+    // Programs find their own address by the default route.
+    `route add default via ${fabric.prefix}.${gateway}`,
   ]);
-  // Without carrier a route is refused on some kernels; the connected one is what hosts need.
-  await run(inNamespace(namespace, `ip route add default via ${fabric.prefix}.1`.split(" ")));
   return namespace;
 }
 
@@ -172,3 +178,10 @@ function mac(token, last) {
 function portName(octet) {
   return `host${octet}`;
 }
+
+const gateway = 254;
+
+// Settings of the fabric's namespace alone; without the second one, only the first of several
+// packets is told that it cannot get through.
+const routerSettings =
+  "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/icmp_ratelimit";

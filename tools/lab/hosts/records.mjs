@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { removeCgroups } from "./cgroups.mjs";
 import { must, run } from "./command.mjs";
 import { labPaths, runDir } from "./paths.mjs";
-import { isAlive } from "./processes.mjs";
+import { isAlive, startTimeOf } from "./processes.mjs";
 
 /**
  * @typedef {object} LabNode
@@ -39,6 +39,7 @@ export function listLabs() {
   if (!existsSync(runDir)) return [];
   return readdirSync(runDir)
     .sort()
+    .filter((id) => !isBeingRemoved(id))
     .map((id) => {
       const paths = labPaths(id);
       const record = readJson(paths.record);
@@ -57,6 +58,12 @@ export async function removeStale() {
     if (state === "stale" && (await removeLeftovers(id))) removed.push(id);
   }
   return removed;
+}
+
+/** A directory is renamed before it is deleted; the name ends with the deleting process. @param {string} id */
+function isBeingRemoved(id) {
+  const remover = /\.removed-(\d+)$/.exec(id)?.[1];
+  return remover !== undefined && startTimeOf(Number(remover)) !== undefined;
 }
 
 /** @param {string} id @returns {LabState} */

@@ -144,7 +144,7 @@ async function operate(host, request) {
       await host.setLink(request["up"] === true);
       return null;
     case "wait":
-      return host.waitUp(host.boots, timeoutSec);
+      return host.waitUp(Number(request["boot"] ?? host.boots), timeoutSec);
     default:
       throw new Error(`unknown operation: ${request.operation}`);
   }
