@@ -19,6 +19,8 @@ const STOP_GRACE_MS = 90_000;
  * @property {string} logPath receives what the tests print
  * @property {AbortSignal} stop ends the run early
  * @property {(event: import("./reporter.mjs").TestEvent) => void} onEvent
+ * @property {number} [endGraceMs] how long mocha may take to end after its last test: it waits for
+ *   whatever the tests have left open
  */
 
 /**
@@ -26,7 +28,16 @@ const STOP_GRACE_MS = 90_000;
  * @param {LayerRun} run
  * @returns {Promise<string | undefined>} why the run is incomplete, if it is
  */
-export async function runLayer({ selection, mochaArgs, node, env, logPath, stop, onEvent }) {
+export async function runLayer({
+  selection,
+  mochaArgs,
+  node,
+  env,
+  logPath,
+  stop,
+  onEvent,
+  endGraceMs = 20_000,
+}) {
   const { layer, files } = selection;
   const events = `${logPath}.${layer.name}.events`;
   writeFileSync(events, "");
@@ -43,10 +54,18 @@ export async function runLayer({ selection, mochaArgs, node, env, logPath, stop,
     detached: true,
   });
   let isComplete = false;
+  let hasLeak = false;
   const follower = followFile(events, (line) => {
     const event = JSON.parse(line);
-    if (event.event === "complete") isComplete = true;
     onEvent(event);
+    if (event.event !== "complete") return;
+    isComplete = true;
+    setTimeout(
+      () => {
+        hasLeak = killGroup(child) && !stop.aborted;
+      },
+      stop.aborted ? 0 : endGraceMs,
+    ).unref();
   });
   const ended = endOf(child);
   const onStop = () => void stopGently(child, ended);
@@ -55,6 +74,9 @@ export async function runLayer({ selection, mochaArgs, node, env, logPath, stop,
   try {
     const end = await ended;
     follower.finish();
+    if (hasLeak) {
+      return "mocha did not end after its last test: a test leaves a timer, socket or process open";
+    }
     return isComplete
       ? undefined
       : `mocha ended (${end}) before all tests had run\n${tailOf(logPath)}`;
@@ -84,16 +106,18 @@ function endOf(child) {
  */
 async function stopGently(child, ended) {
   child.kill("SIGTERM");
-  const grace = setTimeout(() => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // The group is gone already.
-    }
-  }, STOP_GRACE_MS);
+  const grace = setTimeout(() => killGroup(child), STOP_GRACE_MS);
   await ended;
   clearTimeout(grace);
+}
+
+/**
+ * @param {import("node:child_process").ChildProcess} child
+ * @returns {boolean} whether there was still something to kill
+ */
+function killGroup(child) {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return false;
+  return process.kill(-child.pid, "SIGKILL");
 }
 
 /**
