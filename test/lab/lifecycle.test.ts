@@ -96,7 +96,7 @@ describe("the life of a cluster", function () {
     [
       "shared-memory",
       (cluster) => {
-        cluster.container = { shmSizeGib: 2 };
+        cluster.container = { ...cluster.container, shmSizeGib: 2 };
       },
     ],
     [
@@ -141,7 +141,7 @@ describe("the life of a cluster", function () {
 
   it("replaces the containers for another size of shared memory", async () => {
     const result = await restarted((cluster) => {
-      cluster.container = { shmSizeGib: 2 };
+      cluster.container = { ...cluster.container, shmSizeGib: 2 };
     });
     assert.deepEqual(result, { containers: true, ray: true, serve: true });
   });

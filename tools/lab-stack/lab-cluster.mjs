@@ -53,7 +53,8 @@ export function labCluster(lab, image) {
     // Without it each rank starts a thread per core for every operator.
     env: { OMP_NUM_THREADS: "1" },
     hostPaths: sudo ? { npuSmi: "/usr/local/sbin/npu-smi" } : {},
-    container: { shmSizeGib: 1 },
+    // The machine below the lab may not allow more open files than this.
+    container: { shmSizeGib: 1, nofile: 8192 },
     timeouts: { rayStartSec: 180, serveStartSec: 420, stopSec: 20, completionSec: 120 },
   };
 }
