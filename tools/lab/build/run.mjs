@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { heldLock } from "./lock.mjs";
 import { logDir } from "./paths.mjs";
@@ -25,6 +25,7 @@ export async function run(command, args, { log, what, env, stdin, minutes = 60 }
   mkdirSync(logDir, { recursive: true });
   const path = join(logDir, `${log}.log`);
   const out = openSync(path, "a");
+  const begin = fstatSync(out).size;
   const input = stdin === undefined ? undefined : openSync(stdin, "r");
   try {
     const end = await exitOf(command, args, {
@@ -35,7 +36,7 @@ export async function run(command, args, { log, what, env, stdin, minutes = 60 }
     });
     if (end !== "exit 0") {
       throw new Error(
-        `${what} failed (${end}): ${command} ${args.join(" ")}\n${lastLines(path, 25)}\n` +
+        `${what} failed (${end}): ${command} ${args.join(" ")}\n${lastLines(path, begin)}\n` +
           `Whole log: ${path}. Set-up continues where it stopped when it is run again.`,
       );
     }
@@ -103,7 +104,8 @@ function exitOf(command, args, { env, minutes, stdio }) {
   });
 }
 
-/** @param {string} path @param {number} count */
-function lastLines(path, count) {
-  return readFileSync(path, "utf8").trimEnd().split("\n").slice(-count).join("\n");
+/** Of what was written after `begin`. @param {string} path @param {number} begin */
+function lastLines(path, begin) {
+  const written = readFileSync(path).subarray(begin).toString("utf8");
+  return written.trimEnd().split("\n").slice(-25).join("\n");
 }

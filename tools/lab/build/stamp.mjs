@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { labDir } from "./paths.mjs";
-import { removeTree } from "./tree.mjs";
+import { refuseIfMounted, removeTree } from "./tree.mjs";
 
 /**
  * Brings a directory up to date: kept when its stamp names the same inputs, else built beside its
@@ -25,6 +25,7 @@ import { removeTree } from "./tree.mjs";
  */
 export async function ensureTree({ name, path, inputs, build }) {
   if (isFresh({ name, path, inputs })) return;
+  refuseIfMounted(path);
   rmSync(stampOf(name), { force: true });
   const partial = `${path}.partial`;
   await removeTree(partial);

@@ -1,14 +1,22 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { say } from "./progress.mjs";
 import { capture } from "./run.mjs";
 
 /**
- * Removes a directory tree that a build has made. Refuses while any process sees a mount on, below
- * or from it: a running lab host would lose its files, and a bind mount would lead `rm` astray.
+ * Removes a directory tree that a build has made.
  * @param {string} path
  */
 export async function removeTree(path) {
   if (!existsSync(path)) return;
+  refuseIfMounted(path);
+  await capture("rm", ["-rf", "--one-file-system", path]);
+}
+
+/**
+ * Throws while any process sees a mount on, below or from a path: a running lab host would lose its
+ * files, and a bind mount would lead `rm` astray.
+ * @param {string} path
+ */
+export function refuseIfMounted(path) {
   const user = mountUser(path);
   if (user !== undefined) {
     throw new Error(
@@ -16,8 +24,6 @@ export async function removeTree(path) {
         "a lab is running on it. Take the lab down (npm run demo:down), then run set-up again.",
     );
   }
-  await capture("rm", ["-rf", "--one-file-system", path]);
-  if (existsSync(path)) say(`warning: ${path} could not be removed`);
 }
 
 /**

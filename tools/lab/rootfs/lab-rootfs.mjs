@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { bootstrapDebian } from "../build/debian.mjs";
 import { sourceDir } from "../build/paths.mjs";
 import { run } from "../build/run.mjs";
-import { bootstrapDebian } from "./debian.mjs";
 
 const packages = [
   ...["systemd", "systemd-sysv", "libpam-systemd", "dbus", "kmod", "util-linux"],

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { capture } from "../build/run.mjs";
+import { workDir } from "./paths.mjs";
+import { capture } from "./run.mjs";
 
 export const suite = "bookworm";
 export const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -13,11 +14,60 @@ export const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
  */
 
 /**
+ * An apt of its own on the first of the machine's package sources that is Debian's.
+ * @returns {Promise<{mirror: string, apt: PrivateApt}>}
+ */
+export async function workingApt() {
+  const mirrors = await debianMirrors();
+  /** @type {string[]} */
+  const refusals = [];
+  for (const mirror of mirrors) {
+    try {
+      const apt = makePrivateApt(
+        join(workDir, "apt"),
+        mirror,
+        await capture("apt-config", ["dump"]),
+      );
+      await capture("apt-get", ["update", "-qq", "--error-on=any"], { env: apt.env });
+      return { mirror, apt };
+    } catch (error) {
+      refusals.push(`  ${mirror}: ${/** @type {Error} */ (error).message}`);
+    }
+  }
+  throw new Error(
+    "The lab's root file systems are made from Debian packages, but no package source of this " +
+      `machine gives Debian ${suite}:\n${refusals.join("\n") || "  none is set"}\n` +
+      "Set one in /etc/apt/sources.list (component main), check it with `apt-get update`, run again.",
+  );
+}
+
+/**
+ * Downloads packages with all that they need beyond what a root file system has installed.
+ * @param {string} directory receives the .deb files
+ * @param {{packages: string[], installedIn: string}} options
+ * @returns {Promise<void>}
+ */
+export async function downloadPackages(directory, { packages, installedIn }) {
+  const { apt } = await workingApt();
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(join(directory, "partial"), { recursive: true });
+  await capture(
+    "apt-get",
+    [
+      ...["install", "-qq", "--download-only", "--no-install-recommends"],
+      ...["-o", `Dir::State::status=${join(installedIn, "var/lib/dpkg/status")}`],
+      ...["-o", `Dir::Cache::archives=${directory}`, ...packages],
+    ],
+    { env: apt.env },
+  );
+}
+
+/**
  * Package sources of the machine that may hold Debian itself, likeliest first. A wrong guess does
  * no harm: its signature is not Debian's.
  * @returns {Promise<string[]>}
  */
-export async function debianMirrors() {
+async function debianMirrors() {
   const targets = await capture("apt-get", [
     "indextargets",
     "--format",
@@ -54,7 +104,7 @@ function rank(release, uri) {
  * @param {string} machineConfig output of `apt-config dump`
  * @returns {PrivateApt}
  */
-export function makePrivateApt(path, mirror, machineConfig) {
+function makePrivateApt(path, mirror, machineConfig) {
   rmSync(path, { recursive: true, force: true });
   for (const directory of [
     ...["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "etc/trusted.gpg.d"],

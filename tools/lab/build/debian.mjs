@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { workDir } from "../build/paths.mjs";
-import { capture, run } from "../build/run.mjs";
-import { debianMirrors, keyring, makePrivateApt, suite } from "./private-apt.mjs";
+import { keyring, suite, workingApt } from "./apt.mjs";
+import { workDir } from "./paths.mjs";
+import { capture, run } from "./run.mjs";
 
 /**
  * Makes a minimal Debian with the given packages in an empty directory, from the mirror that the
@@ -46,41 +46,20 @@ export async function bootstrapDebian(target, { packages, log }) {
     emptyDirectory(join(target, leftover));
 }
 
-/**
- * debootstrap from the first of the machine's package sources that Debian has signed.
- */
+/** debootstrap, unpacked. */
 async function fetchDebootstrap() {
-  const mirrors = await debianMirrors();
-  /** @type {string[]} */
-  const refusals = [];
-  for (const mirror of mirrors) {
-    try {
-      const apt = makePrivateApt(
-        join(workDir, "apt"),
-        mirror,
-        await capture("apt-config", ["dump"]),
-      );
-      await capture("apt-get", ["update", "-qq", "--error-on=any"], { env: apt.env });
-      const debootstrap = join(workDir, "debootstrap");
-      rmSync(debootstrap, { recursive: true, force: true });
-      mkdirSync(debootstrap, { recursive: true });
-      await capture("apt-get", ["download", "-qq", "debootstrap"], {
-        env: apt.env,
-        cwd: debootstrap,
-      });
-      const deb = readdirSync(debootstrap).find((name) => name.endsWith(".deb"));
-      if (deb === undefined) throw new Error(`${mirror} has no debootstrap`);
-      await capture("dpkg-deb", ["--extract", join(debootstrap, deb), debootstrap]);
-      return { mirror, debootstrap, apt };
-    } catch (error) {
-      refusals.push(`  ${mirror}: ${/** @type {Error} */ (error).message}`);
-    }
-  }
-  throw new Error(
-    "The lab's root file systems are made from Debian packages, but no package source of this " +
-      `machine gives Debian ${suite}:\n${refusals.join("\n") || "  none is set"}\n` +
-      "Set one in /etc/apt/sources.list (component main), check it with `apt-get update`, run again.",
-  );
+  const { apt, mirror } = await workingApt();
+  const debootstrap = join(workDir, "debootstrap");
+  rmSync(debootstrap, { recursive: true, force: true });
+  mkdirSync(debootstrap, { recursive: true });
+  await capture("apt-get", ["download", "-qq", "debootstrap"], {
+    env: apt.env,
+    cwd: debootstrap,
+  });
+  const deb = readdirSync(debootstrap).find((name) => name.endsWith(".deb"));
+  if (deb === undefined) throw new Error(`${mirror} has no debootstrap`);
+  await capture("dpkg-deb", ["--extract", join(debootstrap, deb), debootstrap]);
+  return { mirror, debootstrap, apt };
 }
 
 /** @param {string} path */

@@ -1,0 +1,163 @@
+import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { downloadPackages } from "../build/apt.mjs";
+import { bootstrapDebian } from "../build/debian.mjs";
+import { sourceDir, workDir } from "../build/paths.mjs";
+import { capture, run } from "../build/run.mjs";
+import { removeTree } from "../build/tree.mjs";
+
+const log = "lab-images";
+const imageSource = join(sourceDir, "images");
+
+/** vLLM links libgomp and libnuma; the other packages are what one looks around with in a container. */
+export const basePackages = [
+  ...["python3", "libgomp1", "libnuma1"],
+  ...["iproute2", "procps", "curl", "ca-certificates"],
+];
+
+/** python3-venv brings pip, which brings uv; gcc and binutils make the CUDA stubs. */
+export const builderPackages = ["python3-venv", "gcc", "libc6-dev", "binutils"];
+
+/** Debian part of both images. @param {string} tree */
+export async function buildBaseLayer(tree) {
+  await bootstrapDebian(tree, { packages: basePackages, log });
+  for (const unused of ["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/share/info"]) {
+    for (const name of readdirSync(join(tree, unused))) {
+      rmSync(join(tree, unused, name), { recursive: true });
+    }
+  }
+  // Docker gives each container its own; while building, the machine's is mounted here.
+  for (const file of ["etc/resolv.conf", "etc/hostname"]) writeFileSync(join(tree, file), "");
+}
+
+/**
+ * Compiler, pip and uv above the base: used while building, part of no image.
+ * @param {string} tree
+ * @param {string} base
+ */
+export async function buildBuilderLayer(tree, base) {
+  const debs = join(workDir, "builder-debs");
+  await downloadPackages(debs, { packages: builderPackages, installedIn: base });
+  await runInLayers(tree, {
+    lower: [base],
+    cache: debs,
+    command: ["/run/source/install-builder.sh"],
+    what: "Installing compiler, pip and uv into the builder layer",
+  });
+  await removeTree(debs);
+}
+
+/**
+ * Python environment with Ray.
+ * @param {string} tree
+ * @param {string[]} lower
+ */
+export async function buildRayLayer(tree, lower) {
+  await runInLayers(tree, {
+    lower,
+    command: ["/run/source/install-locked.sh", "ray.lock"],
+    what: "Installing Ray",
+  });
+  await compilePython(tree, lower);
+}
+
+/**
+ * vLLM and torch, made to run without a GPU and without CUDA, above Ray's layer.
+ * @param {string} tree
+ * @param {string[]} lower
+ */
+export async function buildVllmLayer(tree, lower) {
+  await runInLayers(tree, {
+    lower,
+    command: ["/run/source/install-locked.sh", "vllm.lock"],
+    what: "Installing vLLM",
+  });
+  await runInLayers(tree, {
+    lower,
+    command: ["/run/source/finish-vllm.sh"],
+    what: "Making vLLM run without CUDA",
+  });
+  await compilePython(tree, lower);
+}
+
+/**
+ * The stand-in `vllm` of the Ray image.
+ * @param {string} tree
+ */
+export async function buildStandinLayer(tree) {
+  const source = join(imageSource, "standin");
+  const venv = join(tree, "opt/venv");
+  cpSync(join(source, "bin"), join(venv, "bin"), { recursive: true });
+  cpSync(join(source, "vllm_standin"), join(venv, "lib/python3.11/site-packages/vllm_standin"), {
+    recursive: true,
+    filter: (path) => !path.endsWith("__pycache__"),
+  });
+}
+
+/** @param {string} tree @param {string[]} lower */
+async function compilePython(tree, lower) {
+  await runInLayers(tree, {
+    lower,
+    command: ["/run/source/compile-python.sh"],
+    what: "Compiling Python byte code",
+  });
+}
+
+/**
+ * Runs a command in a chroot of stacked layers; what it writes lands in `tree`.
+ * @param {string} tree
+ * @param {object} options
+ * @param {string[]} options.lower layers below, topmost first
+ * @param {string} [options.cache] directory that is seen as /run/cache
+ * @param {string[]} options.command a bash script of the chroot and its arguments
+ * @param {string} options.what
+ */
+export async function runInLayers(tree, { lower, cache, command, what }) {
+  await run(
+    "unshare",
+    [
+      ...["--mount", "--pid", "--fork", "--kill-child"],
+      ...["/bin/bash", join(imageSource, "chroot-on-layers.sh")],
+      ...[
+        tree,
+        lower.join(":"),
+        imageSource,
+        cache ?? join(workDir, "uv-cache"),
+        "/bin/bash",
+        ...command,
+      ],
+    ],
+    { what, log, env: buildEnvironment() },
+  );
+  for (const leftover of [`${tree}.root`, `${tree}.work`]) await removeTree(leftover);
+  await refuseDeletions(tree);
+}
+
+/**
+ * An overlay marks a deleted file by a device 0:0, which an image layer does not know.
+ * @param {string} tree
+ */
+async function refuseDeletions(tree) {
+  const deleted = (await capture("find", [tree, "-type", "c"])).trim();
+  if (deleted !== "") {
+    throw new Error(
+      `Image layers can only add files, but this build deletes files below:\n${deleted}`,
+    );
+  }
+}
+
+/** How the machine reaches its Python package index, and nothing else of its environment. */
+function buildEnvironment() {
+  /** @type {NodeJS.ProcessEnv} */
+  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+  for (const [name, value] of Object.entries(process.env)) {
+    if (
+      /^(https?|no|all)_proxy$|^(UV|PIP)_(INDEX_URL|DEFAULT_INDEX|EXTRA_INDEX_URL)$/i.test(name)
+    ) {
+      env[name] = value;
+    }
+  }
+  env["SSL_CERT_FILE"] = process.env["SSL_CERT_FILE"] ?? process.env["PIP_CERT"];
+  env["UV_DEFAULT_INDEX"] ??= env["PIP_INDEX_URL"];
+  return env;
+}
