@@ -25,10 +25,12 @@ describe("the tally of a test run", () => {
   it("names failures with file and error, and skips with reason and remedy", () => {
     const tally = new Tally();
     tally.add("failed", outcome("c", "Error: no\n  at x"), allowed);
-    tally.add("skipped", outcome(`d${SKIP_MARK}not root; remedy: run as root`), allowed);
+    for (const title of ["d", "e"]) {
+      tally.add("skipped", outcome(`${title}${SKIP_MARK}not root; remedy: run as root`), allowed);
+    }
     assert.equal(
       tally.details(),
-      "skipped  lab: d — skipped: not root; remedy: run as root\n" +
+      "skipped: not root; remedy: run as root\n    lab: d\n    lab: e\n" +
         "FAILED  lab: c (test/lab/a.test.ts)\n    Error: no\n      at x",
     );
   });

@@ -8,6 +8,7 @@ import { messageOf } from "../setup/run.mjs";
 import { checkMachine, ensureToolchain } from "../setup/toolchain.mjs";
 import { findTestFiles, selectTests } from "./layers.mjs";
 import { runLayer } from "./run-layer.mjs";
+import { SKIP_MARK } from "./skip.mjs";
 import { Tally } from "./tally.mjs";
 
 const DEFAULT_DEADLINE_MIN = 80;
@@ -108,7 +109,10 @@ async function testLayer({ layer, files }, mochaArgs, findings) {
   });
   isTesting = false;
   shown.finish();
-  if (incomplete !== undefined) tally.fail(layer.name, running ?? "the run", incomplete);
+  // What was stopped is told as such already, but for a test that did not answer to it.
+  if (incomplete !== undefined && (running !== undefined || !stop.signal.aborted)) {
+    tally.fail(layer.name, running ?? "the run", incomplete);
+  }
 }
 
 /**
@@ -123,7 +127,7 @@ function skipLayer(layer, files, findings, isSkipForbidden) {
   const remedy = findings.map(({ remedy: text }) => text).join("; ");
   print(`${layer}: skipped, ${why}`);
   for (const file of files) {
-    const title = `${file} — skipped: ${why}; remedy: ${remedy}`;
+    const title = `${file}${SKIP_MARK}${why}; remedy: ${remedy}`;
     tally.add("skipped", { layer, file, title, ms: 0 }, { isSkipForbidden });
   }
 }
@@ -192,7 +196,16 @@ function close() {
 }
 
 function openLog() {
-  mkdirSync(logDir, { recursive: true });
+  try {
+    mkdirSync(logDir, { recursive: true });
+  } catch (error) {
+    process.stderr.write(
+      `${logDir} cannot be written (${messageOf(error)}): ` +
+        "run as the owner of the checkout, or set VLLM_ASCEND_CACHE to a folder of your own\n",
+    );
+    process.stdout.write("0 passed, 1 failed, 0 skipped\n");
+    exit(1);
+  }
   const old = readdirSync(logDir)
     .filter((name) => /^test-.*\.log$/.test(name))
     .sort();

@@ -42,15 +42,19 @@ export class Tally {
     return `${this.passed} passed, ${this.failures.length} failed, ${this.skips.length} skipped`;
   }
 
-  /** Failures in full and skips with their reasons. */
+  /** Skips by their reasons, then failures in full. */
   details() {
-    return [
-      ...this.skips.map(({ layer, title }) => `skipped  ${layer}: ${title}`),
-      ...this.failures.map(
-        ({ layer, file, title, error }) =>
-          `FAILED  ${layer}: ${title}${file === "" ? "" : ` (${file})`}\n${indent(error ?? "")}`,
-      ),
-    ].join("\n");
+    const reasons = new Set(this.skips.map(({ title }) => reasonOf(title)));
+    const lines = [...reasons].map((reason) => {
+      const skips = this.skips.filter(({ title }) => reasonOf(title) === reason);
+      const names = skips.map(({ layer, title }) => `    ${layer}: ${nameOf(title)}`);
+      return [`skipped: ${reason}`, ...names].join("\n");
+    });
+    for (const { layer, file, title, error } of this.failures) {
+      const where = file === "" ? "" : ` (${file})`;
+      lines.push(`FAILED  ${layer}: ${title}${where}\n${indent(error ?? "")}`);
+    }
+    return lines.join("\n");
   }
 
   isGreen() {
@@ -63,6 +67,16 @@ function complaintAboutSkip(title, isForbidden) {
   if (isForbidden) return "was skipped, but in CI nothing of this layer may be skipped";
   if (title.includes(SKIP_MARK)) return undefined;
   return "was skipped without reason and remedy: use skip() of tools/test/skip.mjs";
+}
+
+/** @param {string} title of a skipped test */
+function reasonOf(title) {
+  return title.split(SKIP_MARK)[1] ?? "";
+}
+
+/** @param {string} title of a skipped test */
+function nameOf(title) {
+  return title.split(SKIP_MARK)[0] ?? "";
 }
 
 /** @param {string} text */
