@@ -11,6 +11,7 @@ import { products } from "../../tools/lab/build/paths.mjs";
 import { run } from "../../tools/lab/hosts/command.mjs";
 import { sleep, startTimeOf } from "../../tools/lab/hosts/processes.mjs";
 import { type Lab, labUp, listLabs, removeStale } from "../../tools/lab/lab.mjs";
+import { skip } from "../../tools/test/skip.mjs";
 
 const library = fileURLToPath(new URL("../../tools/lab/lab.mjs", import.meta.url));
 
@@ -18,10 +19,10 @@ describe("the lab", function () {
   this.timeout(180_000);
 
   before(function () {
-    const missing = whyNotRunnable();
-    if (missing === undefined) return;
-    console.log(`    skipped: ${missing}`);
-    this.skip();
+    if (process.getuid?.() !== 0) skip(this, "the lab needs root", "run the tests as root");
+    if (!existsSync(products.rootfs)) {
+      skip(this, "the root file system of the lab's hosts is not built", "npm run setup");
+    }
   });
 
   describe("with two hosts", () => {
@@ -182,7 +183,7 @@ describe("the lab", function () {
         // Reads sshd's greeting, then waits: end of file would be 1, silence is above 128.
         "exec 3<>/dev/tcp/node0/22; read -r _ <&3; echo open > /run/peer; read -r -t 5 _ <&3; echo $?",
       );
-      await poll(async () => (await lab.exec("node1", "cat /run/peer")).code === 0);
+      await poll("a connection", async () => (await lab.exec("node1", "cat /run/peer")).code === 0);
       await lab.powerCut("node0", 6, { wait: false });
       await assert.rejects(lab.exec("node0", "true"), /node0 cannot run a command: power cut/);
       assert.ok(Number((await peer).stdout) > 128, "the peer's connection was closed, not silent");
@@ -286,7 +287,7 @@ describe("the lab", function () {
     const { openLab } = await import("../../tools/lab/lab.mjs");
     const traces = await tracesOf(openLab("orphan"));
     owner.kill("SIGKILL");
-    await poll(async () => traces().length === 0);
+    await poll("all of the lab is gone", async () => traces().length === 0);
     assert.ok(!listLabs().some(({ id }) => id === "orphan"));
   });
 
@@ -294,9 +295,15 @@ describe("the lab", function () {
     const lab = await labUp({ nodes: 1 });
     const traces = await tracesOf(lab);
     process.kill(lab.record.supervisor.pid, "SIGKILL");
-    await poll(async () => listLabs().find(({ id }) => id === lab.id)?.state === "stale");
+    await poll(
+      "the lab is stale",
+      async () => listLabs().find(({ id }) => id === lab.id)?.state === "stale",
+    );
     // The kernel has ended hosts, agent and network with it; it takes a moment.
-    await poll(async () => !traces().some((trace) => /^(process|link|namespace)/.test(trace)));
+    await poll(
+      "its processes are gone",
+      async () => !traces().some((trace) => /^(process|link|namespace)/.test(trace)),
+    );
     assert.ok((await removeStale()).includes(lab.id));
     assert.deepEqual(traces(), []);
   });
@@ -319,12 +326,12 @@ async function davinciCount(lab: Lab, node: string): Promise<number> {
   return Number(await lab.must(node, "ls /dev | grep -c '^davinci[0-9]' || true"));
 }
 
-async function poll(holds: () => Promise<boolean>): Promise<void> {
+async function poll(what: string, holds: () => Promise<boolean>): Promise<void> {
   for (let i = 0; i < 300; i += 1) {
     if (await holds().catch(() => false)) return;
     await sleep(100);
   }
-  assert.fail(`not within 30 s: ${holds}`);
+  assert.fail(`not within 30 s: ${what}`);
 }
 
 /** Finds everything that a lab is made of, now and after it is gone. */
@@ -360,10 +367,4 @@ async function tracesOf(lab: Lab): Promise<() => string[]> {
     }
     return found;
   };
-}
-
-function whyNotRunnable(): string | undefined {
-  if (process.getuid?.() !== 0) return "the lab needs root: run the tests as root";
-  if (existsSync(products.rootfs)) return undefined;
-  return "the root file system of the lab's hosts is not built: npm run setup";
 }

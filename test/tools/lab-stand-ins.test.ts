@@ -24,6 +24,7 @@ import {
   setFault,
   type Values,
 } from "../../tools/lab/hosts/npu-doc.mjs";
+import { skip } from "../../tools/test/skip.mjs";
 import { type Recording, recorded } from "./lab-recordings.js";
 
 const overlay = fileURLToPath(new URL("../../tools/lab/overlay", import.meta.url));
@@ -34,10 +35,17 @@ describe("the lab's stand-ins for npu-smi and hccn_tool", function () {
   let root: string;
 
   before(function () {
-    const missing = whyNotRunnable();
-    if (missing !== undefined) {
-      console.log(`    skipped: ${missing}`);
-      this.skip();
+    if (process.getuid?.() !== 0) {
+      skip(this, "the stand-ins answer root only, as the real tools do", "run the tests as root");
+    }
+    const python =
+      existsSync(products.rootfs) || spawnSync("/usr/bin/python3", ["-V"]).status === 0;
+    if (!python) {
+      skip(
+        this,
+        "neither the lab's root file system nor /usr/bin/python3 is there",
+        "npm run setup",
+      );
     }
   });
 
@@ -278,14 +286,4 @@ function inPythonRoot(root: string, script: string): string {
     `mount --bind ${quote(root)} ${quote(products.rootfs)}/mnt && mount -t proc proc ${quote(products.rootfs)}/proc && ` +
       `exec chroot ${quote(products.rootfs)} /usr/bin/env -i ROOT=/mnt PATH=/usr/bin:/bin sh -c ${quote(script)}`,
   )}`;
-}
-
-function whyNotRunnable(): string | undefined {
-  if (process.getuid?.() !== 0)
-    return "the stand-ins answer root only, as the real tools do; run as root";
-  if (existsSync(products.rootfs)) return undefined;
-  const python = spawnSync("/usr/bin/python3", ["-c", ""]);
-  return python.status === 0
-    ? undefined
-    : "no /usr/bin/python3 here and the lab's root file system is not built; run: npm run setup";
 }

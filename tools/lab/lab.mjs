@@ -1,16 +1,26 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { labDir, products } from "./build/paths.mjs";
 import { run } from "./hosts/command.mjs";
 import { requestControl } from "./hosts/control.mjs";
 import { attachToHost, runInHost } from "./hosts/enter.mjs";
 import { readNpuDoc, setFault, writeNpuDoc } from "./hosts/npu-doc.mjs";
-import { labPaths, runDir } from "./hosts/paths.mjs";
+import { labPaths } from "./hosts/paths.mjs";
 import { isAlive, recordOf, startTimeOf, waitFor } from "./hosts/processes.mjs";
 import { profiles } from "./hosts/profiles.mjs";
-import { listLabs, removeStale } from "./hosts/records.mjs";
+import { listLabs, removeLeftovers, removeStale } from "./hosts/records.mjs";
 
 export { listLabs, removeStale };
 
@@ -43,17 +53,8 @@ export { listLabs, removeStale };
  */
 export async function labUp(options = {}) {
   const config = planLab(options);
-  const paths = labPaths(config.id);
   await removeStale();
-  mkdirSync(runDir, { recursive: true });
-  try {
-    mkdirSync(paths.dir, { mode: 0o700 });
-  } catch {
-    throw new Error(
-      `there is a lab "${config.id}" already: take it down (lab down --id ${config.id}) or choose another id`,
-    );
-  }
-  writeFileSync(paths.config, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  createLabDirectory(config);
   const supervisor = startSupervisor(config.id);
   try {
     await waitForHosts(config.id, supervisor);
@@ -101,7 +102,7 @@ export async function takeDown(id) {
       what: `the supervisor of lab ${id} (process ${supervisor.pid}) did not end; see ${paths.supervisorLog}`,
     });
   }
-  await removeStale();
+  if (existsSync(paths.dir)) await removeLeftovers(id);
   if (existsSync(paths.dir)) throw new Error(`lab ${id} could not be removed: ${paths.dir}`);
 }
 
@@ -374,6 +375,26 @@ function planLab({
     owner: owned ? self : null,
     creator: self,
   };
+}
+
+/**
+ * Whole or not at all: without its configuration it would look like a killed lab's to others.
+ * @param {{id: string}} config
+ */
+function createLabDirectory(config) {
+  const { dir } = labPaths(config.id);
+  const partial = `${dir}.new-${process.pid}`;
+  mkdirSync(partial, { recursive: true, mode: 0o700 });
+  const content = `${JSON.stringify(config, null, 2)}\n`;
+  writeFileSync(join(partial, basename(labPaths(config.id).config)), content, { mode: 0o600 });
+  try {
+    renameSync(partial, dir);
+  } catch {
+    rmSync(partial, { recursive: true });
+    throw new Error(
+      `there is a lab "${config.id}" already: take it down (lab down --id ${config.id}) or choose another id`,
+    );
+  }
 }
 
 /** @param {string} id @returns {() => boolean} whether it is still there */

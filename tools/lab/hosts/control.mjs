@@ -22,7 +22,7 @@ export function serveControl(path, answer) {
       received += part;
       if (!received.includes("\n")) return;
       socket.pause();
-      Promise.resolve()
+      void Promise.resolve()
         .then(() => answer(JSON.parse(received)))
         .then((result) => ({ result: result ?? null }))
         .catch((error) => ({ error: /** @type {Error} */ (error).message }))

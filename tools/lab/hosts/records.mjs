@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { removeCgroups } from "./cgroups.mjs";
 import { must, run } from "./command.mjs";
 import { labPaths, runDir } from "./paths.mjs";
-import { isAlive, startTimeOf } from "./processes.mjs";
+import { isAlive, startTimeOf, waitFor } from "./processes.mjs";
 
 /**
  * @typedef {object} LabNode
@@ -20,6 +20,7 @@ import { isAlive, startTimeOf } from "./processes.mjs";
  * @property {string} subnet
  * @property {import("./profiles.mjs").ProfileName} profile
  * @property {"ray" | "vllm" | "none"} image
+ * @property {string | null} imageId as `docker images` on the hosts shows it
  * @property {LabNode[]} nodes
  * @property {string} sshKey private key
  * @property {string} knownHosts file with the host keys of all nodes
@@ -39,7 +40,7 @@ export function listLabs() {
   if (!existsSync(runDir)) return [];
   return readdirSync(runDir)
     .sort()
-    .filter((id) => !isBeingRemoved(id))
+    .filter((id) => !isInTransit(id))
     .map((id) => {
       const paths = labPaths(id);
       const record = readJson(paths.record);
@@ -60,10 +61,14 @@ export async function removeStale() {
   return removed;
 }
 
-/** A directory is renamed before it is deleted; the name ends with the deleting process. @param {string} id */
-function isBeingRemoved(id) {
-  const remover = /\.removed-(\d+)$/.exec(id)?.[1];
-  return remover !== undefined && startTimeOf(Number(remover)) !== undefined;
+/**
+ * A directory gets its name when its content is written, and loses it before it is deleted; in
+ * between, its name ends with the process at work.
+ * @param {string} id
+ */
+function isInTransit(id) {
+  const worker = /\.(?:new|removed)-(\d+)$/.exec(id)?.[1];
+  return worker !== undefined && startTimeOf(Number(worker)) !== undefined;
 }
 
 /** @param {string} id @returns {LabState} */
@@ -82,25 +87,29 @@ function stateOf(id) {
  * The supervisor is gone, and with it by the kernel's doing its hosts, its agent, its network. Left
  * are empty cgroups and the directory; the rest is for kernels that are slow about it.
  * @param {string} id
+ * @returns {Promise<boolean>} false: another process is removing it
  */
-async function removeLeftovers(id) {
+export async function removeLeftovers(id) {
   const paths = labPaths(id);
   const supervisor = readJson(paths.supervisor);
-  const grave = join(runDir, `${id.replace(/\.removed-.*$/, "")}.removed-${process.pid}`);
+  const grave = join(runDir, `${id.replace(/\..*$/, "")}.removed-${process.pid}`);
   try {
     renameSync(paths.dir, grave);
   } catch {
-    return false; // Another process is just removing it.
+    return false;
   }
   if (supervisor !== null) {
     await run(["ip", "link", "delete", supervisor.uplink]);
-    const left = removeCgroups(supervisor.cgroups);
-    if (left.length > 0) {
+    try {
+      await waitFor(() => (removeCgroups(supervisor.cgroups).length === 0 ? true : undefined), {
+        timeoutSec: 30,
+        what:
+          `processes of lab ${id} do not end: see cgroup.procs in ${supervisor.cgroups[0]}; ` +
+          "end them, then run `lab down --stale` again",
+      });
+    } catch (error) {
       renameSync(grave, paths.dir);
-      throw new Error(
-        `lab ${id} has left processes in ${left.join(", ")}: look at cgroup.procs there, end them, ` +
-          "then run `lab down --stale` again",
-      );
+      throw error;
     }
   }
   await must(["rm", "-rf", "--one-file-system", grave], { timeoutSec: 300 });

@@ -206,6 +206,7 @@ async function prepare({ config, paths, cgroups }) {
     subnet: `${fabric.prefix}.0/24`,
     profile,
     image: config.image,
+    imageId: config.golden === "" ? null : readText(join(config.golden, "image-id")),
     nodes: made.map(({ view }) => ({ ...view, user, interface: hostInterface })),
     sshKey: paths.key,
     knownHosts: paths.knownHosts,
@@ -251,6 +252,11 @@ function writeJson(path, value) {
   writeFileSync(`${path}.partial`, `${JSON.stringify(value, null, 2)}\n`);
   chmodSync(`${path}.partial`, 0o600);
   renameSync(`${path}.partial`, path);
+}
+
+/** @param {string} path */
+function readText(path) {
+  return readFileSync(path, "utf8").trim();
 }
 
 /** @param {string} line */
