@@ -2,7 +2,6 @@ import { spawnSync } from "node:child_process";
 import { argv, stdout } from "node:process";
 import { parseArgs } from "node:util";
 import { labUp, listLabs, openLab, removeStale, takeDown } from "./lab.mjs";
-import { ensureLab } from "./setup.mjs";
 
 const help = `The hardware-free lab: hosts with real systemd, sshd and docker, simulated NPUs.
 
@@ -130,6 +129,8 @@ async function main(args) {
 /** @param {Record<string, string | boolean | undefined>} values */
 async function up(values) {
   const image = /** @type {"ray" | "vllm" | "none"} */ (values["image"] ?? "none");
+  // Only here: `down` shall work whatever state the set-up is in.
+  const { ensureLab } = await import("./setup.mjs");
   await ensureLab({ images: image === "none" ? [] : [image] });
   const begin = Date.now();
   const lab = await labUp({
