@@ -121,7 +121,14 @@ function goEnv() {
     GOPATH: root,
     GOMODCACHE: join(root, "mod"),
     GOCACHE: join(root, "build"),
+    GOTMPDIR: makeFolder(join(root, "tmp")),
     GOENV: process.env["GOENV"] || join(config, "go", "env"),
     XDG_CONFIG_HOME: join(root, "config"), // go keeps usage counters there
   };
+}
+
+/** @param {string} path */
+function makeFolder(path) {
+  mkdirSync(path, { recursive: true });
+  return path;
 }
