@@ -24,7 +24,6 @@ import hmac
 import json
 import os
 import re
-import secrets
 import selectors
 import signal
 import socket
@@ -1472,7 +1471,7 @@ class Channel:
     def __init__(self, token: bytes, cluster: str, role: str):
         self.token, self.cluster, self.role = token, cluster, role
         self.peer_role = "member" if role == "head" else "head"
-        self.nonce = secrets.token_hex(16)
+        self.nonce = os.urandom(16).hex()
         self.key: bytes | None = None
         self.sent = self.received = 0
 
@@ -2216,6 +2215,7 @@ class Child:
         self.exit: dict[str, Any] | None = None
         self.started = round(time.time(), 3)
         self.known: dict[int, int] = {}  # pid -> start time, of descendants seen at any time
+        self.asked = False  # to end; what ends otherwise has crashed
 
 
 class Children:
@@ -2234,6 +2234,7 @@ class Children:
         self.files = {kind: RotatingFile(layout.log / f"{kind}.log") for kind in KINDS}
         self._children: dict[str, Child] = {}
         self._markers: dict[tuple[int, int], str | None] = {}
+        self._guests: set[tuple[int, int]] = set()  # (pid, start) of docker exec and the like
         self._scanned_at = 0.0
 
     def spawn(self, kind: str, ident: Ident, release: Release) -> None:
@@ -2268,6 +2269,11 @@ class Children:
 
     def facts(self, now: float, slots: Mapping[str, Slot]) -> dict[str, Facts]:
         """Looks at the process tree as often as each slot's state needs it."""
+        self._children = {
+            kind: child
+            for kind, child in self._children.items()
+            if slots[kind].ident == child.ident
+        }
         for child in self._children.values():
             self._note_exit(child)
         stops = {
@@ -2286,7 +2292,7 @@ class Children:
             blocked = (
                 port_problem(slot.release) if slot.state == "blocked" and slot.release else None
             )
-            if own is None or slot.ident != own.ident:
+            if own is None:
                 result[kind] = Facts(blocked=blocked)
                 continue
             alive = own.process is not None and own.exit is None
@@ -2313,6 +2319,7 @@ class Children:
         self._remember(table)
         members = self._members(kind, table)
         if child.process and child.exit is None:
+            child.asked = True
             with contextlib.suppress(OSError):
                 os.killpg(child.process.pid, number)
         main = child.process.pid if child.process else None
@@ -2340,39 +2347,56 @@ class Children:
         self.log.event(f"pid {child.process.pid} of epoch {child.ident.epoch} {reason}")
 
     def _members(self, kind: str, table: Mapping[int, Proc]) -> list[Proc]:
-        """Living processes of this kind: same session, seen below the main process earlier, or marked.
+        """Living processes of this kind.
+
+        What does not descend from this supervisor (docker exec) is never touched.
+        """
+        owners = self._owners(table)
+        return [table[pid] for pid in sorted(owners) if owners[pid] == kind and table[pid].alive]
+
+    def _owners(self, table: Mapping[int, Proc]) -> dict[int, str]:
+        """Which kind a process belongs to: by session, by what was seen earlier, or by the marker.
 
         The marker alone is not enough: vLLM and Ray set process titles, which overwrites
-        /proc/<pid>/environ. What does not descend from this supervisor (docker exec) is never touched.
+        /proc/<pid>/environ.
         """
-        child = self._children[kind]
-        main = child.process.pid if child.process else -1
-        ours = descendants(table, [os.getpid()])
-        foreign = self.reaper.helpers | descendants(table, self.reaper.helpers)
-        others = {
-            item.process.pid for key, item in self._children.items() if key != kind and item.process
-        }
-        roots = set()
-        for pid in ours - foreign - others:
-            proc = table[pid]
-            if (
-                pid == main
-                or proc.session == main
-                or child.known.get(pid) == proc.start
-                or (self._marker(proc) or "").startswith(f"{kind}:")
-            ):
-                roots.add(pid)
-        members = (roots | descendants(table, roots)) - foreign - others
-        return [table[pid] for pid in sorted(members) if table[pid].alive]
+        helpers = self.reaper.helpers | descendants(table, self.reaper.helpers)
+        ours = descendants(table, [os.getpid()]) - helpers
+        owners = {pid: kind for pid in ours if (kind := self._evident_owner(table[pid]))}
+        crashed = [kind for kind, child in self._children.items() if child.exit and not child.asked]
+        if crashed:
+            # Its children were orphaned before anybody looked, and everything is stopped anyway.
+            for pid in ours - set(owners):
+                proc = table[pid]
+                if proc.parent == os.getpid() and (pid, proc.start) not in self._guests:
+                    owners[pid] = crashed[0]
+        for kind in self._children:
+            for pid in descendants(table, [pid for pid in owners if owners[pid] == kind]):
+                owners.setdefault(pid, kind)
+        return owners
+
+    def _evident_owner(self, proc: Proc) -> str | None:
+        for kind, child in self._children.items():
+            main = child.process.pid if child.process else -1
+            if main in (proc.pid, proc.session) or child.known.get(proc.pid) == proc.start:
+                return kind
+        marker = (self._marker(proc) or "").partition(":")[0]
+        return marker if marker in self._children else None
 
     def _remember(self, table: Mapping[int, Proc]) -> None:
         for child in self._children.values():
-            known = {pid: start for pid, start in child.known.items() if pid in table}
-            if child.process:
-                roots = [child.process.pid] if child.exit is None else []
-                below = descendants(table, [*roots, *known])
-                child.known = {**{pid: table[pid].start for pid in below}, **known}
+            known = {
+                pid: start
+                for pid, start in child.known.items()
+                if pid in table and table[pid].start == start
+            }
+            roots = [child.process.pid] if child.process and child.exit is None else []
+            below = descendants(table, [*roots, *known])
+            child.known = {**known, **{pid: table[pid].start for pid in below}}
         self._markers = {key: value for key, value in self._markers.items() if key[0] in table}
+        ours = descendants(table, [os.getpid()])
+        living = {(pid, table[pid].start) for pid in table}
+        self._guests = {item for item in living if item[0] not in ours or item in self._guests}
 
     def _marker(self, proc: Proc) -> str | None:
         key = (proc.pid, proc.start)
@@ -2430,9 +2454,9 @@ def port_holder(port: int) -> str:
                     inodes.add(f"socket:[{words[9]}]")
     for pid, proc in read_processes().items():
         with contextlib.suppress(OSError):
-            for entry in os.scandir(f"/proc/{pid}/fd"):
+            for entry in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    if os.readlink(entry.path) in inodes:
+                    if os.readlink(f"/proc/{pid}/fd/{entry}") in inodes:
                         return f"pid {pid} ({proc.name})"
     return "a process outside this container (on the host: ss -ltnp)"
 
@@ -2620,15 +2644,15 @@ class ReleaseStore:
         found: dict[str, Any] = {}
         cache = {}
         with contextlib.suppress(OSError):
-            for entry in os.scandir(self.layout.releases):
-                match = re.fullmatch(r"(ray|serve)-([\w.-]+)\.json", entry.name)
+            for path in self.layout.releases.iterdir():
+                match = re.fullmatch(r"(ray|serve)-([\w.-]+)\.json", path.name)
                 if match:
                     with contextlib.suppress(FileNotFoundError):
-                        stamp = entry.stat()
+                        stamp = path.stat()
                         key = (stamp.st_mtime_ns, stamp.st_ino, stamp.st_size)
-                        old = self._cache.get(entry.name)
-                        value = old[1] if old and old[0] == key else self._check(Path(entry.path))
-                        cache[entry.name] = (key, value)
+                        old = self._cache.get(path.name)
+                        value = old[1] if old and old[0] == key else self._check(path)
+                        cache[path.name] = (key, value)
                         found[f"{match[1]}:{match[2]}"] = value
         self._cache = cache
         return found
@@ -2705,7 +2729,7 @@ class Supervisor:
         self._status_at = -1e9
         self._status_problem = ""
         self._said = ("", "")
-        instance = secrets.token_hex(8)
+        instance = os.urandom(8).hex()
         self.core: Any
         self.link: Any
         if options.role == "head":
@@ -2977,7 +3001,7 @@ def change_desired(
 
 
 def new_revision() -> str:
-    return f"{_timestamp()}-{secrets.token_hex(4)}"
+    return f"{_timestamp()}-{os.urandom(4).hex()}"
 
 
 class Commit:

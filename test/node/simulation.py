@@ -1,8 +1,11 @@
-"""A group of supervisors without processes, sockets, files or time: the pure cores of node/supervisor.py, driven by a
-seeded random number generator through faults, with the invariants checked after every step.
+"""A group of supervisors without processes, sockets, files or time.
+
+The pure cores of node/supervisor.py, driven by a seeded random number generator through faults, with
+the invariants checked after every step.
 
 Proves nothing about the effects (signals, /proc, TCP, HTTP); test_live.py does that.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -58,7 +61,7 @@ class Process:
 class Node:
     """One host: its supervisor, its processes, its connection to the head."""
 
-    def __init__(self, world: "World", name: str):
+    def __init__(self, world: World, name: str):
         self.world, self.name = world, name
         self.boots = 0
         self.core: Any = None
@@ -222,7 +225,9 @@ class World:
         if node.core.finished:
             if any(process and process.lives(now) for process in node.processes.values()):
                 slots = node.core.node.slots.values()
-                self.require(any(slot.state == "stuck" for slot in slots), "drained, but processes live")
+                self.require(
+                    any(slot.state == "stuck" for slot in slots), "drained, but processes live"
+                )
             node.power_off(now, 1.0)
 
     def _disk(self) -> str:
@@ -268,7 +273,9 @@ class World:
 
     def disconnect(self, member: Node | None) -> None:
         """Both ends see the connection end; None = all connections (the head's end went away)."""
-        for node in [member] if member else [item for item in self.nodes.values() if not item.is_head]:
+        for node in (
+            [member] if member else [item for item in self.nodes.values() if not item.is_head]
+        ):
             if node.link is None:
                 continue
             node.link = None
@@ -344,7 +351,9 @@ class World:
         return self._lives(self.head, "ray", release.hash, 1.0)
 
     def _truth_probe(self, release: sv.Release) -> bool:
-        return all(self._lives(node, "ray", release.hash, 1.0) for node in self.nodes.values()) and not (
+        return all(
+            self._lives(node, "ray", release.hash, 1.0) for node in self.nodes.values()
+        ) and not (
             any(
                 process.lives(self.now)
                 for node in self.nodes.values()
@@ -353,7 +362,11 @@ class World:
         )
 
     def _truth_completion(self, release: sv.Release) -> bool:
-        runs = [node for node in self.nodes.values() if self.releases[node.name][f"serve:{release.hash}"].command]
+        runs = [
+            node
+            for node in self.nodes.values()
+            if self.releases[node.name][f"serve:{release.hash}"].command
+        ]
         rays = list(self.nodes.values()) if release.ray else []
         return all(self._lives(node, "serve", release.hash, 2.0) for node in runs) and all(
             self._lives(node, "ray", release.ray or "", 0.0) for node in rays
@@ -379,7 +392,9 @@ class World:
         group = self.head.core.group if self.head.core else None
         if group and group.state == "ready":
             serve = group.runs["serve"]
-            self.require(serve is not None and serve.phase == "ready", "ready without a ready serve")
+            self.require(
+                serve is not None and serve.phase == "ready", "ready without a ready serve"
+            )
             if serve and self.now - max(self.last_fault, serve.ready_at or 0) > TIMING.lease + 5:
                 missing = self.missing_processes(group)
                 self.require(not missing, f"ready for long, but {missing} do not live")
@@ -406,8 +421,12 @@ class World:
         ]
 
     def _check_spawn(self, node: Node, kind: str, ident: sv.Ident) -> None:
-        self.require(ident.epoch <= self.epoch_on_disk, f"epoch {ident.epoch} used before it was written")
-        self.require((kind, ident.epoch) not in node.started, f"{kind} epoch {ident.epoch} started twice")
+        self.require(
+            ident.epoch <= self.epoch_on_disk, f"epoch {ident.epoch} used before it was written"
+        )
+        self.require(
+            (kind, ident.epoch) not in node.started, f"{kind} epoch {ident.epoch} started twice"
+        )
         node.started.add((kind, ident.epoch))
         old = node.processes[kind]
         self.require(not (old and old.lives(self.now)), f"{kind} started on top of {old}")
@@ -416,7 +435,11 @@ class World:
             if release.ray:
                 # A process can die at the very instant; what must hold is that none is missing from the plan.
                 rays = {name for name, item in self.live("ray") if item.hash == release.ray}
-                excused = {item.name for item in self.nodes.values() if item.core is None or self.now < item.cut_until}
+                excused = {
+                    item.name
+                    for item in self.nodes.values()
+                    if item.core is None or self.now < item.cut_until
+                }
                 self.require(
                     rays | excused | self.just_died() >= set(self.names),
                     f"serve started with Ray on {sorted(rays)} only",
@@ -446,7 +469,20 @@ def fault(world: World) -> str:
     node = world.nodes[rng.choice(world.names)]
     kind = rng.choice(sv.KINDS)
     what = rng.choice(
-        ["exit", "exit", "exit", "power", "cut", "cut", "desired", "desired", "port", "unstage", "disk", "drain"]
+        [
+            "exit",
+            "exit",
+            "exit",
+            "power",
+            "cut",
+            "cut",
+            "desired",
+            "desired",
+            "port",
+            "unstage",
+            "disk",
+            "drain",
+        ]
     )
     world.faults.append((now, node.name))
     process = node.processes[kind]

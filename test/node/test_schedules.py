@@ -1,13 +1,14 @@
-"""Random fault schedules: whatever happens, one epoch lives at a time, and the group gets back to what is desired.
+"""Random fault schedules: one epoch lives at a time, and the group gets back to what is desired.
 
 Does not prove anything about real processes or sockets.
 """
+
 from __future__ import annotations
 
 import os
 import unittest
 
-from simulation import World, fault, heal, run_until, sv
+from simulation import World, fault, heal, run_until
 
 SCHEDULES = int(os.environ.get("SUPERVISOR_SCHEDULES", "500"))
 FIRST_SEED = int(os.environ.get("SUPERVISOR_SEED", "1"))
@@ -15,8 +16,12 @@ CONVERGES_WITHIN_SEC = 200
 
 
 class RandomSchedules(unittest.TestCase):
-    def test_invariants_hold_and_the_group_converges_over_random_fault_schedules(self) -> None:
-        for seed in range(FIRST_SEED, FIRST_SEED + SCHEDULES):
+    def test_invariants_hold_over_random_fault_schedules_first_half(self) -> None:
+        for seed in range(FIRST_SEED, FIRST_SEED + SCHEDULES // 2):
+            run_schedule(seed)
+
+    def test_invariants_hold_over_random_fault_schedules_second_half(self) -> None:
+        for seed in range(FIRST_SEED + SCHEDULES // 2, FIRST_SEED + SCHEDULES):
             run_schedule(seed)
 
     def test_an_undisturbed_serve_change_restarts_serve_only(self) -> None:
@@ -37,8 +42,14 @@ class RandomSchedules(unittest.TestCase):
         world.want("running", "r1", "s1")
         self.assertTrue(run_until(world, lambda: is_ready(world), 120))
         world.want("running", "r2", "s1")
-        ray_ready = run_until(world, lambda: world.head.core.group.kind_state("ray") == "ready"
-                              and {ident.hash for _, ident in world.live("ray")} == {"r2"}, 120)
+        ray_ready = run_until(
+            world,
+            lambda: (
+                world.head.core.group.kind_state("ray") == "ready"
+                and {ident.hash for _, ident in world.live("ray")} == {"r2"}
+            ),
+            120,
+        )
         self.assertTrue(ray_ready)
         run_until(world, lambda: False, 30)
         self.assertEqual(world.live("serve"), [])
@@ -76,9 +87,13 @@ def run_schedule(seed: int) -> None:
             run_until(world, lambda: False, 20)
             world.require(is_stopped(world), "does not stay stopped: " + summary(world))
         else:
-            done = run_until(world, lambda: is_ready(world), CONVERGES_WITHIN_SEC)
+            # A node lost just now may leave the group "ready" for the length of the lease.
+            done = run_until(
+                world,
+                lambda: is_ready(world) and current_only(world, ray, serve),
+                CONVERGES_WITHIN_SEC,
+            )
             world.require(done, "does not converge: " + summary(world))
-            world.require(current_only(world, ray, serve), "old processes live: " + summary(world))
     except AssertionError as error:
         raise AssertionError(f"{error}\nschedule:\n  " + "\n  ".join(story)) from None
 
@@ -111,7 +126,9 @@ def summary(world: World) -> str:
     group = world.head.core.group if world.head.core else None
     state = f"{group.state}: {group.reason}" if group else "head is down"
     slots = {
-        name: {kind: slot.state for kind, slot in node.core.node.slots.items()} if node.core else "down"
+        name: {kind: slot.state for kind, slot in node.core.node.slots.items()}
+        if node.core
+        else "down"
         for name, node in world.nodes.items()
     }
     return f"{state}; {slots}; live {world.live('ray')} {world.live('serve')}"

@@ -1,4 +1,5 @@
 """Stand-in for the Python module: tells what the fake `ray` commands of the group wrote."""
+
 import glob
 import json
 import os
@@ -15,7 +16,9 @@ def nodes() -> list[dict]:
             node = json.load(file)
         alive = _lives(node["pid"])
         resources = {"NPU": float(node["npus"])} if alive else {}
-        found.append({"NodeManagerAddress": node["address"], "Alive": alive, "Resources": resources})
+        found.append(
+            {"NodeManagerAddress": node["address"], "Alive": alive, "Resources": resources}
+        )
     return found
 
 
