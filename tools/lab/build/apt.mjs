@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { outputOf } from "./command.mjs";
 import { workDir } from "./paths.mjs";
-import { capture } from "./run.mjs";
 
 export const suite = "bookworm";
 export const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -26,9 +26,9 @@ export async function workingApt() {
       const apt = makePrivateApt(
         join(workDir, "apt"),
         mirror,
-        await capture("apt-config", ["dump"]),
+        await outputOf("apt-config", ["dump"]),
       );
-      await capture("apt-get", ["update", "-qq", "--error-on=any"], { env: apt.env });
+      await outputOf("apt-get", ["update", "-qq", "--error-on=any"], { env: apt.env });
       return { mirror, apt };
     } catch (error) {
       refusals.push(`  ${mirror}: ${/** @type {Error} */ (error).message}`);
@@ -51,7 +51,7 @@ export async function downloadPackages(directory, { packages, installedIn }) {
   const { apt } = await workingApt();
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(join(directory, "partial"), { recursive: true });
-  await capture(
+  await outputOf(
     "apt-get",
     [
       ...["install", "-qq", "--download-only", "--no-install-recommends"],
@@ -68,7 +68,7 @@ export async function downloadPackages(directory, { packages, installedIn }) {
  * @returns {Promise<string[]>}
  */
 async function debianMirrors() {
-  const targets = await capture("apt-get", [
+  const targets = await outputOf("apt-get", [
     "indextargets",
     "--format",
     "$(RELEASE) $(COMPONENT) $(REPO_URI)",

@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { runLogged } from "../../setup/run.mjs";
 import { keyring, suite, workingApt } from "./apt.mjs";
+import { outputOf } from "./command.mjs";
 import { workDir } from "./paths.mjs";
-import { capture, run } from "./run.mjs";
 
 /**
  * Makes a minimal Debian with the given packages in an empty directory, from the mirror that the
@@ -12,14 +13,15 @@ import { capture, run } from "./run.mjs";
  * @param {object} options
  * @param {string[]} options.packages
  * @param {string} options.log
+ * @param {number} options.lock
  * @returns {Promise<void>}
  */
-export async function bootstrapDebian(target, { packages, log }) {
+export async function bootstrapDebian(target, { packages, log, lock }) {
   const { mirror, debootstrap, apt } = await fetchDebootstrap();
   const cache = join(workDir, "debs");
   mkdirSync(cache, { recursive: true });
   // Own namespaces: what debootstrap mounts or starts is gone with it, whatever happens.
-  await run(
+  await runLogged(
     "unshare",
     [
       ...["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
@@ -32,6 +34,8 @@ export async function bootstrapDebian(target, { packages, log }) {
     {
       what: "Building a Debian root file system",
       log,
+      lock,
+      timeoutSec: 3600,
       env: {
         APT_CONFIG: apt.config,
         PATH: `${apt.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
@@ -52,13 +56,13 @@ async function fetchDebootstrap() {
   const debootstrap = join(workDir, "debootstrap");
   rmSync(debootstrap, { recursive: true, force: true });
   mkdirSync(debootstrap, { recursive: true });
-  await capture("apt-get", ["download", "-qq", "debootstrap"], {
+  await outputOf("apt-get", ["download", "-qq", "debootstrap"], {
     env: apt.env,
     cwd: debootstrap,
   });
   const deb = readdirSync(debootstrap).find((name) => name.endsWith(".deb"));
   if (deb === undefined) throw new Error(`${mirror} has no debootstrap`);
-  await capture("dpkg-deb", ["--extract", join(debootstrap, deb), debootstrap]);
+  await outputOf("dpkg-deb", ["--extract", join(debootstrap, deb), debootstrap]);
   return { mirror, debootstrap, apt };
 }
 

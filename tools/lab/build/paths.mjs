@@ -1,16 +1,10 @@
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-
-const repository = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-
-/** Everything that set-up produces lies below this folder; git ignores it. */
-export const cacheDir = resolve(process.env["VLLM_ASCEND_CACHE"] || join(repository, ".cache"));
+import { join } from "node:path";
+import { cacheDir, repoDir } from "../../setup/paths.mjs";
 
 export const labDir = join(cacheDir, "lab");
-export const logDir = join(cacheDir, "log");
 
 /** Sources of the lab: `tools/lab`. */
-export const sourceDir = join(repository, "tools", "lab");
+export const sourceDir = join(repoDir, "tools", "lab");
 
 /**
  * What finished builds leave behind. `golden.<image>` is a dockerd data root (`image`, `overlay2`)

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { capture } from "./run.mjs";
+import { outputOf } from "./command.mjs";
 
 /**
  * Removes a directory tree that a build has made.
@@ -8,7 +8,7 @@ import { capture } from "./run.mjs";
 export async function removeTree(path) {
   if (!existsSync(path)) return;
   refuseIfMounted(path);
-  await capture("rm", ["-rf", "--one-file-system", path]);
+  await outputOf("rm", ["-rf", "--one-file-system", path]);
 }
 
 /**

@@ -1,12 +1,12 @@
 import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { runLogged } from "../../setup/run.mjs";
 import { downloadPackages } from "../build/apt.mjs";
+import { outputOf } from "../build/command.mjs";
 import { bootstrapDebian } from "../build/debian.mjs";
 import { sourceDir, workDir } from "../build/paths.mjs";
-import { capture, run } from "../build/run.mjs";
 import { removeTree } from "../build/tree.mjs";
 
-const log = "lab-images";
 const imageSource = join(sourceDir, "images");
 
 /** vLLM links libgomp and libnuma; the other packages are what one looks around with in a container. */
@@ -18,9 +18,9 @@ export const basePackages = [
 /** python3-venv brings pip, which brings uv; gcc and binutils make the CUDA stubs. */
 export const builderPackages = ["python3-venv", "gcc", "libc6-dev", "binutils"];
 
-/** Debian part of both images. @param {string} tree */
-export async function buildBaseLayer(tree) {
-  await bootstrapDebian(tree, { packages: basePackages, log });
+/** Debian part of both images. @param {string} tree @param {number} lock */
+export async function buildBaseLayer(tree, lock) {
+  await bootstrapDebian(tree, { packages: basePackages, log: "lab-layer-base", lock });
   for (const unused of ["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/share/info"]) {
     for (const name of readdirSync(join(tree, unused))) {
       rmSync(join(tree, unused, name), { recursive: true });
@@ -34,12 +34,14 @@ export async function buildBaseLayer(tree) {
  * Compiler, pip and uv above the base: used while building, part of no image.
  * @param {string} tree
  * @param {string} base
+ * @param {number} lock
  */
-export async function buildBuilderLayer(tree, base) {
+export async function buildBuilderLayer(tree, base, lock) {
   const debs = join(workDir, "builder-debs");
   await downloadPackages(debs, { packages: builderPackages, installedIn: base });
   await runInLayers(tree, {
     lower: [base],
+    lock,
     cache: debs,
     command: ["/run/source/install-builder.sh"],
     what: "Installing compiler, pip and uv into the builder layer",
@@ -51,33 +53,38 @@ export async function buildBuilderLayer(tree, base) {
  * Python environment with Ray.
  * @param {string} tree
  * @param {string[]} lower
+ * @param {number} lock
  */
-export async function buildRayLayer(tree, lower) {
+export async function buildRayLayer(tree, lower, lock) {
   await runInLayers(tree, {
     lower,
+    lock,
     command: ["/run/source/install-locked.sh", "ray.lock"],
     what: "Installing Ray",
   });
-  await compilePython(tree, lower);
+  await compilePython(tree, lower, lock);
 }
 
 /**
  * vLLM and torch, made to run without a GPU and without CUDA, above Ray's layer.
  * @param {string} tree
  * @param {string[]} lower
+ * @param {number} lock
  */
-export async function buildVllmLayer(tree, lower) {
+export async function buildVllmLayer(tree, lower, lock) {
   await runInLayers(tree, {
     lower,
+    lock,
     command: ["/run/source/install-locked.sh", "vllm.lock"],
     what: "Installing vLLM",
   });
   await runInLayers(tree, {
     lower,
+    lock,
     command: ["/run/source/finish-vllm.sh"],
     what: "Making vLLM run without CUDA",
   });
-  await compilePython(tree, lower);
+  await compilePython(tree, lower, lock);
 }
 
 /**
@@ -94,10 +101,11 @@ export async function buildStandinLayer(tree) {
   });
 }
 
-/** @param {string} tree @param {string[]} lower */
-async function compilePython(tree, lower) {
+/** @param {string} tree @param {string[]} lower @param {number} lock */
+async function compilePython(tree, lower, lock) {
   await runInLayers(tree, {
     lower,
+    lock,
     command: ["/run/source/compile-python.sh"],
     what: "Compiling Python byte code",
   });
@@ -108,12 +116,13 @@ async function compilePython(tree, lower) {
  * @param {string} tree
  * @param {object} options
  * @param {string[]} options.lower layers below, topmost first
+ * @param {number} options.lock
  * @param {string} [options.cache] directory that is seen as /run/cache
  * @param {string[]} options.command a bash script of the chroot and its arguments
  * @param {string} options.what
  */
-export async function runInLayers(tree, { lower, cache, command, what }) {
-  await run(
+export async function runInLayers(tree, { lower, lock, cache, command, what }) {
+  await runLogged(
     "unshare",
     [
       ...["--mount", "--pid", "--fork", "--kill-child"],
@@ -127,10 +136,15 @@ export async function runInLayers(tree, { lower, cache, command, what }) {
         ...command,
       ],
     ],
-    { what, log, env: buildEnvironment() },
+    { what, log: `lab-${logName(command)}`, lock, timeoutSec: 3600, env: buildEnvironment() },
   );
   for (const leftover of [`${tree}.root`, `${tree}.work`]) await removeTree(leftover);
   await refuseDeletions(tree);
+}
+
+/** @param {string[]} command */
+function logName([script = "", ...args]) {
+  return [basename(script, ".sh"), ...args.map((arg) => basename(arg, ".lock"))].join("-");
 }
 
 /**
@@ -138,7 +152,7 @@ export async function runInLayers(tree, { lower, cache, command, what }) {
  * @param {string} tree
  */
 async function refuseDeletions(tree) {
-  const deleted = (await capture("find", [tree, "-type", "c"])).trim();
+  const deleted = (await outputOf("find", [tree, "-type", "c"])).trim();
   if (deleted !== "") {
     throw new Error(
       `Image layers can only add files, but this build deletes files below:\n${deleted}`,

@@ -9,14 +9,18 @@ export const tinyModels = /** @type {const} */ ({ "tiny-dense": "dense", "tiny-m
 
 /**
  * @param {string} tree
- * @param {{kind: "dense" | "moe", layers: string[]}} options layers of the vLLM image, topmost first
+ * @param {object} options
+ * @param {"dense" | "moe"} options.kind
+ * @param {string[]} options.layers of the vLLM image, topmost first
+ * @param {number} options.lock
  */
-export async function buildTinyModel(tree, { kind, layers }) {
+export async function buildTinyModel(tree, { kind, layers, lock }) {
   const scratch = join(workDir, `model-${kind}`);
   const cache = `${scratch}.out`;
   for (const directory of [scratch, cache]) mkdirSync(directory, { recursive: true });
   await runInLayers(scratch, {
     lower: layers,
+    lock,
     cache,
     command: ["/run/source/make-tiny-model.sh", kind],
     what: `Making the model tiny-${kind}`,

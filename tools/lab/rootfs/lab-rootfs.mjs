@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { runLogged } from "../../setup/run.mjs";
 import { bootstrapDebian } from "../build/debian.mjs";
 import { sourceDir } from "../build/paths.mjs";
-import { run } from "../build/run.mjs";
 
 const packages = [
   ...["systemd", "systemd-sysv", "libpam-systemd", "dbus", "kmod", "util-linux"],
@@ -38,15 +38,18 @@ const identity = [
 /**
  * Root file system that all lab hosts share as the read-only lower directory of their overlay.
  * @param {string} tree
+ * @param {number} lock
  * @returns {Promise<void>}
  */
-export async function buildLabRootfs(tree) {
-  await bootstrapDebian(tree, { packages, log: "lab-rootfs" });
+export async function buildLabRootfs(tree, lock) {
+  await bootstrapDebian(tree, { packages, log: "lab-rootfs", lock });
   // A host profile speaks Chinese, as many real hosts do: parsers must not rely on English output.
   writeFileSync(join(tree, "etc/locale.gen"), "zh_CN.UTF-8 UTF-8\n");
-  await run("chroot", [tree, "/usr/sbin/locale-gen"], {
+  await runLogged("chroot", [tree, "/usr/sbin/locale-gen"], {
     what: "Generating the locale zh_CN.UTF-8",
-    log: "lab-rootfs",
+    log: "lab-rootfs-locale",
+    lock,
+    timeoutSec: 300,
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
   });
   for (const file of identity) rmSync(join(tree, file), { force: true });
