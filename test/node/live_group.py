@@ -19,13 +19,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 SUPERVISOR = HERE.parents[1] / "node" / "supervisor.py"
 PYTHON = [sys.executable, "-S"]  # -S: the machine's own site-packages only cost time
-# Run as a module, its byte code is compiled once, and nothing is written beside the source.
+# Run as a module, its byte code is compiled once.
 ENV = {
     **os.environ,
     "PYTHONPATH": str(SUPERVISOR.parent),
-    "PYTHONPYCACHEPREFIX": os.path.join(
-        tempfile.gettempdir(), f"supervisor-test-pycache-{os.getuid()}"
-    ),
 }
 API_KEY = "sk-canary-5e1f0a77"
 TOKEN = "group-token-canary-93ab"
