@@ -28,7 +28,6 @@ describe("preflight of the machine", () => {
 
   const faults: [name: string, change: Partial<Machine>, problem: string][] = [
     ["platform", { platform: "darwin" }, "darwin on x64"],
-    ["platform", { arch: "riscv64" }, "linux on riscv64"],
     ["node", { nodeVersion: "18.20.0" }, "Node 18.20.0"],
     ["base tools", { tools: { ...GOOD.tools, git: undefined } }, "not on PATH: git"],
     [
@@ -38,6 +37,7 @@ describe("preflight of the machine", () => {
     ],
     ["go", { goVersion: undefined }, "no `go` on PATH"],
     ["go", { goVersion: "go1.19.8" }, "go1.19.8 on PATH"],
+    ["lab platform", { arch: "arm64" }, "the lab's images exist for x64, not arm64"],
     ["root", { isRoot: false }, "not root"],
     ["lab tools", { tools: { ...GOOD.tools, ip: undefined } }, "not on PATH: ip"],
     [
@@ -57,6 +57,15 @@ describe("preflight of the machine", () => {
       );
     });
   }
+
+  it("refuses an architecture that the engine is not built for", () => {
+    const wanted = { ...EVERYTHING, lab: false };
+    const findings = findProblems({ ...GOOD, arch: "riscv64" }, wanted);
+    assert.deepEqual(
+      findings.map(({ problem }) => problem),
+      ["linux on riscv64"],
+    );
+  });
 
   it("reports everything at once, each with its remedy", () => {
     const findings = findProblems(

@@ -68,6 +68,13 @@ export const CHECKS = [
     remedy: "end other programs: the largest compiler process takes 1.4 GB",
   },
   {
+    name: "lab platform",
+    scope: "lab",
+    problem: ({ arch }) =>
+      arch === "x64" ? undefined : `the lab's images exist for x64, not ${arch}`,
+    remedy: "use an x64 machine for the lab; unit and engine tests run here",
+  },
+  {
     name: "root",
     scope: "lab",
     problem: ({ isRoot }) => (isRoot ? undefined : "not root"),

@@ -109,7 +109,7 @@ function partOf(build) {
  * The user's Go settings (proxy, private modules) are read; nothing is written outside the cache.
  * @returns {NodeJS.ProcessEnv}
  */
-function goEnv() {
+export function goEnv() {
   const config = process.env["XDG_CONFIG_HOME"] || join(homedir(), ".config");
   const root = join(cacheDir, "go");
   return {

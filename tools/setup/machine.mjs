@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statfsSync } from "node:fs";
 import { freemem } from "node:os";
 import { join } from "node:path";
+import { goEnv } from "./go.mjs";
 import { cacheDir } from "./paths.mjs";
 import { capture, findOnPath } from "./run.mjs";
 
@@ -46,8 +47,7 @@ export async function inspectMachine({ overlay }) {
 
 /** @param {string} go @returns {Promise<string | undefined>} */
 async function goVersion(go) {
-  const env = { ...process.env, GOTOOLCHAIN: "local" };
-  const { ok, stdout } = await capture(go, ["env", "GOVERSION"], { env });
+  const { ok, stdout } = await capture(go, ["env", "GOVERSION"], { env: goEnv() });
   return ok ? stdout.trim() : undefined;
 }
 

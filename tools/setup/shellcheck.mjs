@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { workingApt } from "../lab/build/apt.mjs";
-import { withLock } from "../lab/build/lock.mjs";
+import { withLock } from "./lock.mjs";
 import { cacheDir } from "./paths.mjs";
 import { capture } from "./run.mjs";
 import { ensurePart } from "./stamp.mjs";
@@ -27,7 +27,7 @@ export async function ensureShellcheck() {
       rmSync(partial, { recursive: true, force: true });
       mkdirSync(partial, { recursive: true });
       // The lab's private apt is one folder: its lock keeps a lab set-up from using it meanwhile.
-      await withLock(async () => {
+      await withLock("lab", async () => {
         const { apt } = await workingApt();
         await must("apt-get", ["download", "-qq", ...PACKAGES], { cwd: partial, env: apt.env });
       });
