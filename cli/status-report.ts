@@ -14,9 +14,11 @@ export function renderStatusReport(nodes: readonly NodeStatus[], verdict: GroupV
       since(node),
     ]),
   ]);
+  // The head's reason is the verdict's, and members repeat it.
+  const known = nodes.find(({ role }) => role === "head")?.supervisor?.reason;
   const reasons = nodes.flatMap(({ node, problem, supervisor }) =>
     [problem ?? supervisor?.reason ?? "", ...(supervisor?.warnings ?? [])]
-      .filter((reason) => reason !== "")
+      .filter((reason) => reason !== "" && reason !== known)
       .map((reason) => wrapText(`${node}: ${reason}`, WIDTH, "  ")),
   );
   return [

@@ -109,7 +109,7 @@ docker_of_login() {
     fact docker-of-login missing "$login_path"
     return
   fi
-  attempt 20 "$docker" version --format '{{.Server.Version}}'
+  attempt 15 "$docker" version --format '{{.Server.Version}}'
   if [ "$status" -eq 0 ]; then
     fact docker-of-login ok "$(last_line "$out")"
   else
@@ -117,13 +117,24 @@ docker_of_login() {
   fi
 }
 
+# A daemon that hangs is waited for once: later probes of docker give this reason at once.
 probe_docker() {
   local status out
-  attempt 20 docker version --format '{{.Server.Version}}'
+  attempt 15 docker version --format '{{.Server.Version}}'
   if [ "$status" -eq 0 ]; then
     fact docker ok "$(last_line "$out")"
   else
+    docker_problem=$out
     fact docker failed "$out"
+  fi
+}
+
+# Like attempt, for a question to docker.
+ask_docker() {
+  if [ -n "${docker_problem-}" ]; then
+    status=1 out=$docker_problem
+  else
+    attempt 20 docker "$@"
   fi
 }
 
@@ -159,7 +170,7 @@ probe_file() {
 # usage: probe_image PULL registry|present
 probe_image() {
   local image=$1 source=$2 status out
-  attempt 20 docker image inspect --format '{{.Id}}' "$image"
+  ask_docker image inspect --format '{{.Id}}' "$image"
   if [ "$status" -eq 0 ]; then
     fact image "$image" present "$(last_line "$out")"
     return
@@ -261,8 +272,8 @@ container_of() {
 
 probe_container() {
   local name=$1 status out
-  attempt 20 docker container inspect --format \
-    '{{.Id}}{{"\t"}}{{.State.Status}}{{"\t"}}{{.State.ExitCode}}{{"\t"}}{{index .Config.Labels "vllm-cluster.owner"}}{{"\t"}}{{index .Config.Labels "vllm-cluster.node"}}{{"\t"}}{{.State.Error}}' "$name"
+  ask_docker container inspect --format \
+    '{{.Id}}{{"\t"}}{{.State.Status}}{{"\t"}}{{.State.ExitCode}}{{"\t"}}{{with index .Config.Labels "vllm-cluster.owner"}}{{.}}{{end}}{{"\t"}}{{with index .Config.Labels "vllm-cluster.node"}}{{.}}{{end}}{{"\t"}}{{.State.Error}}' "$name"
   if [ "$status" -eq 0 ]; then
     local field
     mapfile -d $'\t' -t field < <(last_line "$out")
@@ -275,12 +286,17 @@ probe_container() {
   esac
 }
 
+# Lines `ActiveState=…` and `UnitFileState=…`, the second empty for a unit that is not there.
 probe_unit() {
-  local unit=$1 status out active
-  attempt 10 systemctl is-active "$unit"
-  active=$(last_line "$out")
-  attempt 10 systemctl is-enabled "$unit"
-  fact unit "$unit" "$active" "$(last_line "$out")"
+  local unit=$1 status out key value active='' enabled=''
+  attempt 10 systemctl show --property=ActiveState --property=UnitFileState "$unit"
+  while IFS='=' read -r key value; do
+    case $key in
+      ActiveState) active=$value ;;
+      UnitFileState) enabled=$value ;;
+    esac
+  done < <(lines "$out")
+  fact unit "$unit" "$active" "$enabled"
 }
 
 main "$@"

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { ClusterPlan } from "../../core/plan/cluster-plan.js";
+import type { ClusterPlan, NodePlan } from "../../core/plan/cluster-plan.js";
 import { shellQuote } from "../../core/render/quote.js";
 import { EXIT_FINDING, EXIT_OK } from "../errors.js";
 import { positiveInteger } from "../numbers.js";
@@ -9,7 +9,7 @@ import { addStackOptions, loadStackPlan, type StackOptions, selectNodes } from "
 
 interface LogsOptions extends StackOptions {
   readonly node?: string;
-  readonly process: string;
+  readonly process: "ray" | "serve" | "supervisor";
   readonly lines: number;
   readonly follow?: true;
 }
@@ -39,7 +39,9 @@ Examples:
     )
     .action(async (options: LogsOptions) => {
       const plan = loadStackPlan(options);
-      const nodes = selectNodes(plan, options.node);
+      const nodes = selectNodes(plan, options.node).filter(
+        (node) => options.node !== undefined || hasProcess(node, options.process),
+      );
       const printers = nodes.map(({ name }) => linePrinter(nodes.length > 1 ? `${name} | ` : ""));
       const runs = await runOnNodes(
         nodes.map((node, index) => ({ ...node, printer: printers[index]! })),
@@ -57,9 +59,13 @@ Examples:
     });
 }
 
+/** Members of most topologies run no `vllm serve`; who names such a node is told that it has printed nothing. */
+function hasProcess({ releases }: NodePlan, name: LogsOptions["process"]): boolean {
+  return name === "supervisor" || releases[name].command !== null;
+}
+
 /**
- * A file that is not there yet is no failure: members have no `serve` in most topologies. `--follow=name` goes on over
- * the rotation of the log; tail ends by itself when the connection is gone.
+ * `--follow=name` goes on over the rotation of the log; tail ends by itself when the connection is gone.
  */
 function tailScript(plan: ClusterPlan, { process, lines, follow }: LogsOptions): string {
   const file = shellQuote(`${plan.baseDir}/out/log/${process}.log`);

@@ -121,11 +121,11 @@ export function judgeGroup(plan: ClusterPlan, nodes: readonly NodeStatus[]): Gro
         ...withNext,
       };
     case "starting":
-      return { state: "starting", text: `starting: ${reason}` };
+      return { state: "starting", text: said("starting", reason) };
     case "waiting":
       return {
         state: "waiting",
-        text: `waiting: ${reason}${also}`,
+        text: `${said("waiting", reason)}${also}`,
         ...withNext,
       };
     case "backoff":
@@ -137,7 +137,7 @@ export function judgeGroup(plan: ClusterPlan, nodes: readonly NodeStatus[]): Gro
     case "down":
       return {
         state: "down",
-        text: `down: ${reason}`,
+        text: said("down", reason),
         ...logsNext(failures.last, "; after the cause is gone: vllm-cluster start"),
       };
     case "stopped":
@@ -147,7 +147,7 @@ export function judgeGroup(plan: ClusterPlan, nodes: readonly NodeStatus[]): Gro
         next: "vllm-cluster start",
       };
     case "idle":
-      return { state: "idle", text: `idle: ${reason}`, next: "pulumi up" };
+      return { state: "idle", text: said("idle", reason), next: "pulumi up" };
     default:
       return { state: "unknown", text: `unknown state ${state}: ${reason}` };
   }
@@ -184,8 +184,16 @@ function containerProblem(
   const error = container.error === "" ? "" : `, ${container.error}`;
   return {
     problem: `the container does not run: ${container.status} (exit code ${container.exitCode}${error})`,
-    next: `on ${node}: journalctl -u ${plan.unitName} -n 30`,
+    next: exitedNext(plan, node, facts.units.get(plan.unitName)),
   };
+}
+
+/** The boot unit starts the container again for ever, so its journal tells why it does not come up, unless it is off. */
+function exitedNext({ unitName }: ClusterPlan, node: string, unit: UnitFact | undefined): string {
+  if (unit?.active === "inactive") {
+    return unit.enabled === "" ? "pulumi up" : `on ${node}: systemctl start ${unitName}`;
+  }
+  return `on ${node}: journalctl -u ${unitName} -n 30`;
 }
 
 /** `undefined` for anything that is not a status of schema 1: half a file cannot be read, a newer one is not understood. */
@@ -236,6 +244,11 @@ interface RawStatus {
     readonly count?: number;
     readonly last?: { node?: string; process?: string; reason?: string } | null;
   };
+}
+
+/** Many reasons begin with the state: "waiting for node1". */
+function said(state: string, reason: string): string {
+  return reason.startsWith(state) ? reason : `${state}: ${reason}`;
 }
 
 function logsNext(last: LastFailure | null, more = ""): { readonly next?: string } {

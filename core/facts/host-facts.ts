@@ -90,7 +90,7 @@ export type ContainerFact =
   | { readonly state: "absent" }
   | { readonly state: "error"; readonly reason: string };
 
-/** The words of systemctl. */
+/** The words of systemctl; empty when it told nothing, e.g. of a unit that is not there. */
 export interface UnitFact {
   readonly active: string;
   readonly enabled: string;

@@ -1,26 +1,56 @@
 // The program as a person calls it, without any host. Each run starts Node, so there are few of them.
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { aGatePlan } from "../core/facts/answers.js";
 import { assertGolden } from "../support/golden.js";
 
 const REPO = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const STACK = "qwen3-235b-ray-tp8-pp2";
 
-function cli(args: readonly string[], input = ""): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, ["--import", "tsx", "cli/main.ts", ...args], {
-    cwd: REPO,
-    input,
-    encoding: "utf8",
-    // No agent: nothing here may log in anywhere.
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"] },
-    timeout: 30_000,
-  });
-}
-
 describe("vllm-cluster", () => {
+  let dir: string;
+
+  // In the place of the network: the script runs on this machine, where it only reads.
+  before(() => {
+    dir = mkdtempSync(join(tmpdir(), "cli-"));
+    writeFileSync(join(dir, "ssh"), "#!/bin/bash\nexec bash -s\n", { mode: 0o755 });
+  });
+
+  after(() => rmSync(dir, { recursive: true }));
+
+  function cli(args: readonly string[], input = ""): SpawnSyncReturns<string> {
+    return spawnSync(process.execPath, ["--import", "tsx", "cli/main.ts", ...args], {
+      cwd: REPO,
+      input,
+      encoding: "utf8",
+      env: { PATH: `${dir}:${process.env["PATH"]}`, HOME: dir },
+      timeout: 30_000,
+    });
+  }
+
+  it("judges the plan on standard input: report on standard error, JSON only when asked", () => {
+    const plan = JSON.stringify(aGatePlan());
+    const { status, stdout, stderr } = cli(["gate", "--json"], plan);
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^preflight of cluster qwen FAILED on node0, node1 \(2 of 2 nodes\)/);
+    assert.match(stderr, /\nFAIL {2}node1 {2}DEVICE_MISSING: not there: \/dev\/davinci0, /);
+    assert.equal((JSON.parse(stdout) as { isPassed: boolean }).isPassed, false);
+  });
+
+  it("tells that a host knows nothing of the cluster, with host, process and next action", () => {
+    const { status, stdout, stderr } = cli(["logs", "--stack", STACK]);
+    assert.deepEqual([status, stdout], [1, ""]);
+    assert.equal(
+      stderr,
+      "vllm-cluster: node0, serve: the cluster was never staged on this host\n" +
+        "next: run `pulumi up`, or name another stack\n",
+    );
+  });
+
   it("prints the commands of a node", () => {
     const { status, stdout, stderr } = cli(["render", "--stack", STACK, "--node", "node1"]);
     assert.equal(status, 0, stderr);

@@ -14,9 +14,11 @@ interface AnswerChanges {
   readonly status?: object | string;
   readonly container?: string;
   readonly docker?: string;
+  readonly unit?: string;
 }
 
-function answer({ status = {}, container, docker = "ok\t20.10" }: AnswerChanges = {}): string {
+function answer(changes: AnswerChanges = {}): string {
+  const { status = {}, container, docker = "ok\t20.10", unit = "active\tenabled" } = changes;
   const content =
     typeof status === "string"
       ? status
@@ -33,7 +35,7 @@ function answer({ status = {}, container, docker = "ok\t20.10" }: AnswerChanges 
     `clock\t${NOW}`,
     `docker\t${docker}`,
     `container\t${plan.containerName}\t${container ?? `present\tabc\trunning\t0\t${OWNER}\tnode0\t`}`,
-    `unit\t${plan.unitName}\tactive\tenabled`,
+    `unit\t${plan.unitName}\t${unit}`,
     `file\t${plan.baseDir}/out/status.json\t${content === "" ? "missing" : `found\t${base64(content)}`}`,
     "end",
     "",
@@ -89,6 +91,17 @@ describe("readNodeStatus", () => {
       assert.match(status.problem ?? "", problem);
       assert.match(status.next ?? "", next);
       assert.equal(status.supervisor, undefined);
+    });
+  }
+
+  for (const [unit, next] of [
+    ["activating\tenabled", "on node0: journalctl -u vllm-cluster-qwen.service -n 30"],
+    ["inactive\tenabled", "on node0: systemctl start vllm-cluster-qwen.service"],
+    ["inactive\t", "pulumi up"],
+  ] as const) {
+    it(`sends to ${next} when the container is down and its unit is ${unit}`, () => {
+      const container = `present\tabc\texited\t128\t${OWNER}\tnode0\t`;
+      assert.equal(read(head, { container, unit }).next, next);
     });
   }
 
