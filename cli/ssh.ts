@@ -79,12 +79,10 @@ function sshArguments({ name, connection }: SshTarget, script: NodeScript): stri
     script.as === "root" && become === "sudo" ? `env LC_ALL=C sudo -n ${limit}` : limit;
   return [
     ...pinnedSshOptions(name, hostKey),
-    ...[
-      "IdentityFile=none",
-      "ConnectTimeout=10",
-      "ServerAliveInterval=5",
-      "ServerAliveCountMax=3",
-    ].flatMap((option) => ["-o", option]),
+    ...["ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"].flatMap((option) => [
+      "-o",
+      option,
+    ]),
     "-T",
     "-p",
     String(port),

@@ -48,24 +48,16 @@ export class ContainerRuntime extends pulumi.ComponentResource {
           readOnly,
         })),
         shmSize: spec.shmSizeMib,
-        ulimits: [
-          { name: "core", soft: 0, hard: 0 },
-          { name: "nofile", soft: spec.nofile, hard: spec.nofile },
-        ],
-        // ascend-docker-runtime as default would inject devices beside the planned ones.
-        runtime: "runc",
-        securityOpts: ["no-new-privileges"],
+        ulimits: spec.ulimits.map(({ name, limit }) => ({ name, soft: limit, hard: limit })),
+        runtime: spec.runtime,
+        securityOpts: [...spec.securityOptions],
         // The boot unit is the only one that starts it: docker does not retry a missing device.
         restart: "no",
         mustRun: true,
         destroyGraceSeconds: spec.stopGraceSec,
         logDriver: "json-file",
-        logOpts: { "max-size": "20m", "max-file": "3" },
-        labels: [
-          { label: "vllm-cluster.owner", value: plan.owner },
-          { label: "vllm-cluster.cluster", value: plan.cluster },
-          { label: "vllm-cluster.node", value: node.name },
-        ],
+        logOpts: { ...spec.logOptions },
+        labels: Object.entries(spec.labels).map(([label, value]) => ({ label, value })),
       },
       {
         parent: this,

@@ -60,7 +60,14 @@ export interface ContainerPlan {
   readonly devices: readonly string[];
   readonly mounts: readonly MountPlan[];
   readonly shmSizeMib: number;
-  readonly nofile: number;
+  readonly ulimits: readonly UlimitPlan[];
+  /** `runc`: ascend-docker-runtime as the daemon's default would inject devices beside the planned ones. */
+  readonly runtime: string;
+  readonly securityOptions: readonly string[];
+  /** Options of the `json-file` log driver: docker's own log holds the supervisor's events only. */
+  readonly logOptions: Readonly<Record<string, string>>;
+  /** By which the preflight knows that a container is ours. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Seconds between SIGTERM and SIGKILL; longer than serve's own drain. */
   readonly stopGraceSec: number;
   readonly command: readonly string[];
@@ -73,6 +80,12 @@ export interface ImagePlan {
   readonly pull: string;
   /** `registry`: may be pulled; `present`: must be on the node already. */
   readonly source: "registry" | "present";
+}
+
+export interface UlimitPlan {
+  readonly name: string;
+  /** Soft and hard limit. */
+  readonly limit: number;
 }
 
 export interface MountPlan {

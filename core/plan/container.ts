@@ -14,7 +14,7 @@ const STOP_MARGIN_SEC = 60;
 export function containerPlan(
   spec: ClusterSpec,
   node: NodeSpec,
-  baseDir: string,
+  { baseDir, owner }: { readonly baseDir: string; readonly owner: string },
 ): Omit<ContainerPlan, "command"> {
   const series = hardwareSeries(spec.series);
   return {
@@ -25,7 +25,19 @@ export function containerPlan(
     ],
     mounts: containerMounts(spec, baseDir),
     shmSizeMib: Math.round(spec.container.shmSizeGib * 1024),
-    nofile: spec.container.nofile,
+    ulimits: [
+      // A core dump of a worker with 64 GB of memory fills the disk.
+      { name: "core", limit: 0 },
+      { name: "nofile", limit: spec.container.nofile },
+    ],
+    runtime: "runc",
+    securityOptions: ["no-new-privileges"],
+    logOptions: { "max-size": "20m", "max-file": "3" },
+    labels: {
+      "vllm-cluster.owner": owner,
+      "vllm-cluster.cluster": spec.name,
+      "vllm-cluster.node": node.name,
+    },
     stopGraceSec: spec.timeouts.stopSec + STOP_MARGIN_SEC,
   };
 }

@@ -29,7 +29,10 @@ export interface PlanOptions {
 export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPlan {
   const baseDir = `/var/lib/vllm-cluster/${spec.name}`;
   const containers = new Map(
-    spec.nodes.map((node) => [node.name, planContainer(spec, node, baseDir)]),
+    spec.nodes.map((node) => [
+      node.name,
+      planContainer(spec, node, { baseDir, owner: options.owner }),
+    ]),
   );
   const runtimes = new Map([...containers].map(([name, { runtime }]) => [name, runtime]));
   const releases = planReleases(spec, runtimes, options.hasApiKey);
@@ -69,9 +72,9 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
 function planContainer(
   spec: ClusterSpec,
   node: NodeSpec,
-  baseDir: string,
+  where: { readonly baseDir: string; readonly owner: string },
 ): { container: ContainerPlan; runtime: string } {
-  const container = containerPlan(spec, node, baseDir);
+  const container = containerPlan(spec, node, where);
   // The command names the runtime, so the hash is taken over the command without it.
   // The tag is for people: another name of the same image restarts nothing.
   const { pull } = container.image;

@@ -65,7 +65,7 @@ function nodeCommands(plan: ClusterPlan, node: NodePlan): NodeCommands {
   };
 }
 
-/** Equal to what `components/container-runtime.ts` asks the docker provider for. */
+/** What `components/container-runtime.ts` asks the docker provider for, from the same plan. */
 function dockerRun(plan: ClusterPlan, node: NodePlan): readonly string[] {
   const { container } = node;
   return [
@@ -77,18 +77,14 @@ function dockerRun(plan: ClusterPlan, node: NodePlan): readonly string[] {
     ...container.devices.map((device) => `--device=${device}`),
     ...container.mounts.map((mount) => `--mount=${mountText(mount)}`),
     `--shm-size=${container.shmSizeMib}m`,
-    "--ulimit=core=0:0",
-    `--ulimit=nofile=${container.nofile}:${container.nofile}`,
-    "--runtime=runc",
-    "--security-opt=no-new-privileges",
+    ...container.ulimits.map(({ name, limit }) => `--ulimit=${name}=${limit}:${limit}`),
+    `--runtime=${container.runtime}`,
+    ...container.securityOptions.map((option) => `--security-opt=${option}`),
     "--restart=no",
     `--stop-timeout=${container.stopGraceSec}`,
     "--log-driver=json-file",
-    "--log-opt=max-size=20m",
-    "--log-opt=max-file=3",
-    `--label=vllm-cluster.owner=${plan.owner}`,
-    `--label=vllm-cluster.cluster=${plan.cluster}`,
-    `--label=vllm-cluster.node=${node.name}`,
+    ...Object.entries(container.logOptions).map(([name, value]) => `--log-opt=${name}=${value}`),
+    ...Object.entries(container.labels).map(([name, value]) => `--label=${name}=${value}`),
     container.image.pull,
   ];
 }

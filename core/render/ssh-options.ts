@@ -12,6 +12,8 @@ export function pinnedSshOptions(alias: string, hostKey: string): readonly strin
     "-F",
     "none",
     ...option("BatchMode=yes"),
+    // Keys of the agent only, as in Pulumi's own connections: a key file of one operator would hide that another has none.
+    ...option("IdentityFile=none"),
     ...option("StrictHostKeyChecking=yes"),
     ...option("UserKnownHostsFile=none"),
     ...option("GlobalKnownHostsFile=none"),

@@ -121,7 +121,7 @@ describe("the life of a cluster", function () {
       },
       () => stack.pulumi("preview", "--diff"),
     );
-    assert.match(text, /~ max-num-seqs: "25" => "26"/);
+    assert.match(text, /~ max-num-seqs\s*: "25" => "26"/);
     assert.ok(!text.includes(API_KEY));
   });
 

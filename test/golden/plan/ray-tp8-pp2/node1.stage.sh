@@ -26,7 +26,7 @@ prune() { # the newest three releases of a kind stay; the one just staged counts
 }
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
-put in/releases/ray-36caa6a8d6620f2a.json <<'END-20dbf4a6d0b5'
+put in/releases/ray-2d65fe531f4b31a4.json <<'END-809acbca0b96'
 {
  "cluster": "qwen",
  "command": [
@@ -58,7 +58,7 @@ put in/releases/ray-36caa6a8d6620f2a.json <<'END-20dbf4a6d0b5'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "36caa6a8d6620f2a",
+ "hash": "2d65fe531f4b31a4",
  "kind": "ray",
  "node": "node1",
  "nodes": [
@@ -88,13 +88,13 @@ put in/releases/ray-36caa6a8d6620f2a.json <<'END-20dbf4a6d0b5'
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "f3d04b059d3bc40a",
+ "runtime": "3a654a66fb018b65",
  "secretEnv": {},
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-20dbf4a6d0b5
-put in/releases/serve-d3ff1192c21e49c4.json <<'END-00d35ad49e21'
+END-809acbca0b96
+put in/releases/serve-d104a4215b0b6685.json <<'END-ca3ee59260ee'
 {
  "cluster": "qwen",
  "command": null,
@@ -110,7 +110,7 @@ put in/releases/serve-d3ff1192c21e49c4.json <<'END-00d35ad49e21'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "d3ff1192c21e49c4",
+ "hash": "d104a4215b0b6685",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -126,19 +126,19 @@ put in/releases/serve-d3ff1192c21e49c4.json <<'END-00d35ad49e21'
   }
  ],
  "ports": [],
- "ray": "36caa6a8d6620f2a",
+ "ray": "2d65fe531f4b31a4",
  "restart": {
   "backoffMaxSec": 60,
   "backoffSec": 2,
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "f3d04b059d3bc40a",
+ "runtime": "3a654a66fb018b65",
  "secretEnv": {},
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-00d35ad49e21
+END-ca3ee59260ee
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
@@ -157,7 +157,7 @@ END-4f8ca67079c0
 put bin/boot.sh <<'END-492dc2279d9f'
 # boot.sh
 END-492dc2279d9f
-prune ray-36caa6a8d6620f2a.json 'ray-*.json'
-prune serve-d3ff1192c21e49c4.json 'serve-*.json'
+prune ray-2d65fe531f4b31a4.json 'ray-*.json'
+prune serve-d104a4215b0b6685.json 'serve-*.json'
 }
 main
