@@ -11,7 +11,7 @@ const FILES = [
 
 describe("arguments of npm test", () => {
   for (const [args, expected] of [
-    [[], { unit: FILES.slice(0, 2), engine: FILES.slice(2, 3), lab: FILES.slice(3) }],
+    [[], { unit: FILES.slice(0, 2), node: [], engine: FILES.slice(2, 3), lab: FILES.slice(3) }],
     [["unit"], { unit: FILES.slice(0, 2) }],
     [["engine", "lab"], { engine: FILES.slice(2, 3), lab: FILES.slice(3) }],
     [["test/lab/d.test.ts"], { lab: [FILES[3]] }],
@@ -31,7 +31,8 @@ describe("arguments of npm test", () => {
 
   it("refuse a path without tests", () => {
     assert.throws(() => selectTests(["test/labs"], FILES), {
-      message: "test/labs: neither a layer (unit, engine, lab) nor a test file or a folder of them",
+      message:
+        "test/labs: neither a layer (unit, node, engine, lab) nor a test file or a folder of them",
     });
   });
 

@@ -19,10 +19,16 @@ describe("running a layer", function () {
     rmSync(dir, { recursive: true });
   });
 
-  async function run(fixture: string, stop = new AbortController().signal) {
+  async function run(
+    fixture: string,
+    { stop = new AbortController().signal, isParallel = false } = {},
+  ) {
     const events: TestEvent[] = [];
     const incomplete = await runLayer({
-      selection: { layer: LAYERS[0]!, files: [`test/tools/fixtures/${fixture}`] },
+      selection: {
+        layer: { ...LAYERS[0]!, isParallel },
+        files: [`test/tools/fixtures/${fixture}`],
+      },
       mochaArgs: [],
       node: process.execPath,
       env: process.env,
@@ -35,33 +41,35 @@ describe("running a layer", function () {
     return { incomplete, ends };
   }
 
-  it("reports every test with its outcome, error and reason", async () => {
-    const { incomplete, ends } = await run("outcomes.mocha.ts");
-    assert.equal(incomplete, undefined);
-    assert.deepEqual(
-      ends.map(({ state, title, file }) => [state, title, file]),
-      [
-        ["passed", "outcomes › passes", "test/tools/fixtures/outcomes.mocha.ts"],
-        ["failed", "outcomes › fails", "test/tools/fixtures/outcomes.mocha.ts"],
+  for (const isParallel of [false, true]) {
+    it(`reports every test with outcome, error and reason, ${isParallel ? "parallel" : "serial"}`, async () => {
+      const { incomplete, ends } = await run("outcomes.mocha.ts", { isParallel });
+      assert.equal(incomplete, undefined);
+      assert.deepEqual(
+        ends.map(({ state, title, file }) => [state, title, file]),
         [
-          "skipped",
-          "outcomes › skips itself — skipped: no NPU; remedy: use a machine with one",
-          "test/tools/fixtures/outcomes.mocha.ts",
+          ["passed", "outcomes › passes", "test/tools/fixtures/outcomes.mocha.ts"],
+          ["failed", "outcomes › fails", "test/tools/fixtures/outcomes.mocha.ts"],
+          [
+            "skipped",
+            "outcomes › skips itself — skipped: no NPU; remedy: use a machine with one",
+            "test/tools/fixtures/outcomes.mocha.ts",
+          ],
+          [
+            "skipped",
+            "outcomes › of a suite › are skipped — skipped: not root; remedy: run as root",
+            "test/tools/fixtures/outcomes.mocha.ts",
+          ],
         ],
-        [
-          "skipped",
-          "outcomes › of a suite › are skipped — skipped: not root; remedy: run as root",
-          "test/tools/fixtures/outcomes.mocha.ts",
-        ],
-      ],
-    );
-    assert.match(ends[1]?.error ?? "", /one is not two/);
-    assert.equal(existsSync(`${logPath}.unit.events`), false);
-  });
+      );
+      assert.match(ends[1]?.error ?? "", /one is not two/);
+      assert.equal(existsSync(`${logPath}.unit.events`), false);
+    });
+  }
 
   it("fails the test that hangs when it is stopped, and lets the hooks clean up", async () => {
     const stop = new AbortController();
-    const running = run("hangs.mocha.ts", stop.signal);
+    const running = run("hangs.mocha.ts", { stop: stop.signal });
     await until(() => existsSync(logPath) && readFileSync(logPath, "utf8").includes("hanging"));
     stop.abort();
     const { ends } = await running;

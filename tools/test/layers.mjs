@@ -8,6 +8,7 @@ import { repoDir } from "../setup/paths.mjs";
  * @property {string[]} folders
  * @property {import("../setup/toolchain.mjs").Need} need
  * @property {number} timeoutSec of one test, unless the test sets its own
+ * @property {boolean} isParallel files side by side: no file of the layer may disturb another
  * @property {boolean} showTests one line per test instead of one per file
  */
 
@@ -15,9 +16,20 @@ import { repoDir } from "../setup/paths.mjs";
 export const LAYERS = [
   {
     name: "unit",
-    folders: ["core", "components", "cli", "stacks", "node", "tools"].map((name) => `test/${name}`),
+    folders: ["core", "components", "cli", "stacks", "tools"].map((name) => `test/${name}`),
     need: {},
-    timeoutSec: 10,
+    timeoutSec: 20,
+    isParallel: true,
+    showTests: false,
+  },
+  {
+    // What runs on the hosts, with stand-ins for docker, Ray and vLLM: real processes and real waits,
+    // too slow for the layer above.
+    name: "node",
+    folders: ["test/node"],
+    need: {},
+    timeoutSec: 60,
+    isParallel: false,
     showTests: false,
   },
   {
@@ -25,6 +37,7 @@ export const LAYERS = [
     folders: ["test/engine"],
     need: { engine: true },
     timeoutSec: 300,
+    isParallel: false,
     showTests: true,
   },
   {
@@ -32,6 +45,7 @@ export const LAYERS = [
     folders: ["test/lab"],
     need: { engine: true, lab: true },
     timeoutSec: 600,
+    isParallel: false,
     showTests: true,
   },
 ];

@@ -87,6 +87,7 @@ async function testLayer({ layer, files }, mochaArgs, findings) {
   /** @type {string | undefined} */
   let running;
   isTesting = true;
+  const started = Date.now();
   const incomplete = await runLayer({
     selection: { layer, files },
     mochaArgs: [...mochaArgs, ...(isCi ? ["--forbid-only"] : [])],
@@ -109,6 +110,7 @@ async function testLayer({ layer, files }, mochaArgs, findings) {
   });
   isTesting = false;
   shown.finish();
+  print(`${layer.name}: done in ${duration((Date.now() - started) / 1000)}`);
   // What was stopped is told as such already, but for a test that did not answer to it.
   if (incomplete !== undefined && (running !== undefined || !stop.signal.aborted)) {
     tally.fail(layer.name, running ?? "the run", incomplete);
@@ -145,23 +147,23 @@ function perTest() {
 
 /** @returns {Shown} */
 function perFile() {
-  /** @type {Map<string, {passed: number, failed: number, skipped: number, ms: number}>} */
-  const files = new Map();
+  /** @type {{file: string, counts: Map<string, number>} | undefined} */
+  let current;
+  const finish = () => {
+    if (current === undefined) return;
+    const { file, counts } = current;
+    const text = [...counts].map(([state, count]) => `${count} ${state}`).join(", ");
+    print(`  ${counts.has("failed") ? "failed" : "ok"}  ${file}: ${text}`);
+    current = undefined;
+  };
   return {
     add(state, { file, title, ms }) {
-      const counts = files.get(file) ?? { passed: 0, failed: 0, skipped: 0, ms: 0 };
-      if (state === "passed" || state === "failed" || state === "skipped") counts[state] += 1;
-      counts.ms += ms;
-      files.set(file, counts);
+      if (file !== current?.file) finish();
+      current ??= { file, counts: new Map() };
+      current.counts.set(state, (current.counts.get(state) ?? 0) + 1);
       log(`  ${state}  ${title} (${ms} ms)`);
     },
-    finish() {
-      for (const [file, { passed, failed, skipped, ms }] of files) {
-        const bad = [failed > 0 ? `${failed} failed` : "", skipped > 0 ? `${skipped} skipped` : ""];
-        const text = [`${passed} passed`, ...bad.filter((part) => part !== "")].join(", ");
-        print(`  ${failed > 0 ? "failed" : "ok"}  ${file}: ${text} (${duration(ms / 1000)})`);
-      }
-    },
+    finish,
   };
 }
 

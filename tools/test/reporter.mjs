@@ -17,6 +17,11 @@ export default class EventReporter {
       throw new Error("tools/test/reporter.mjs: reporter option events is missing");
     const emit = (/** @type {TestEvent} */ event) =>
       appendFileSync(path, `${JSON.stringify(event)}\n`);
+    const root = process.cwd(); // tests may change it
+    const identity = (/** @type {Mocha.Runnable} */ item) => ({
+      file: item.file === undefined ? "" : relative(root, item.file),
+      title: item.titlePath().join(" › "),
+    });
     let isStopped = false;
 
     runner.on("test", (test) => emit({ event: "begin", ...identity(test) }));
@@ -55,14 +60,6 @@ export default class EventReporter {
  *   | {event: "complete"}
  * )} TestEvent
  */
-
-/** @param {Mocha.Test | Mocha.Hook} test @returns {TestIdentity} */
-function identity(test) {
-  return {
-    file: test.file === undefined ? "" : relative(process.cwd(), test.file),
-    title: test.titlePath().join(" › "),
-  };
-}
 
 /** @param {Mocha.Test | Mocha.Hook} test */
 function time(test) {

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { repoDir } from "../setup/paths.mjs";
@@ -44,7 +45,12 @@ export async function runLayer({
   const log = openSync(logPath, "a");
   const args = [
     ...[MOCHA, "--reporter", REPORTER, "--reporter-option", `events=${events}`],
-    ...["--timeout", String(layer.timeoutSec * 1000), ...mochaArgs, ...files],
+    ...["--timeout", String(layer.timeoutSec * 1000)],
+    // mocha's own choice is one job less than cores, which is none gained on two.
+    ...(layer.isParallel
+      ? ["--parallel", "--jobs", String(Math.max(2, availableParallelism()))]
+      : []),
+    ...[...mochaArgs, ...files],
   ];
   // A process group of its own: Ctrl-C reaches mocha only through `stop`, which lets it clean up.
   const child = spawn(node, args, {
