@@ -148,7 +148,7 @@ async function up(values) {
       lab.nodes.map(({ name, user, address }) => `  ${name}  ${user}@${address}\n`).join("") +
       `  export SSH_AUTH_SOCK=${lab.agentSocket}\n` +
       `  ssh -o UserKnownHostsFile=${lab.knownHosts} ${lab.nodes[0]?.user}@${lab.nodes[0]?.address}\n` +
-      `  or: lab ssh ${first} --id ${lab.id}; take it down: lab down --id ${lab.id}\n`,
+      `  or: npm run lab -- ssh ${first} --id ${lab.id}; take it down: npm run lab -- down --id ${lab.id}\n`,
   );
   return 0;
 }
