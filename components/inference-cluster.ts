@@ -41,7 +41,7 @@ export interface NodeOutput {
  * export const endpoint = cluster.endpoint;
  * ```
  *
- * @throws pulumi.InputPropertiesError with every problem of the configuration; nothing is created then.
+ * @throws pulumi.RunError with every problem of the configuration; nothing is created then.
  */
 export class InferenceCluster extends pulumi.ComponentResource {
   static readonly token = "vllm-ascend:index:InferenceCluster";
@@ -107,10 +107,8 @@ function planFromArgs(args: InferenceClusterArgs): ClusterPlan {
     });
   } catch (error) {
     if (!(error instanceof ClusterSpecError)) throw error;
-    throw new pulumi.InputPropertiesError({
-      message: error.message,
-      errors: error.issues.map(({ path, reason }) => ({ propertyPath: path, reason })),
-    });
+    // A RunError is told without a stack: the mistake is in the stack file, not in the program.
+    throw new pulumi.RunError(error.message);
   }
 }
 

@@ -92,7 +92,7 @@ describe("InferenceCluster", () => {
   });
 
   it("names container ids and secret versions in the manifests and never uses triggers", () => {
-    const serve = JSON.parse(String(byName(resources, "qwen-serve-commit").inputs["stdin"]));
+    const serve = JSON.parse(byName(resources, "qwen-serve-commit").inputs["stdin"] as string);
     assert.deepEqual(serve.containers, {
       node0: "qwen-node0-container-id",
       node1: "qwen-node1-container-id",
@@ -109,7 +109,7 @@ describe("InferenceCluster", () => {
     assert.ok(commands.length >= 8);
     for (const { name, inputs, deleteBeforeReplace, hideDiffs } of commands) {
       const connection = revealed(inputs["connection"]) as Record<string, unknown>;
-      assert.match(String(connection["hostKey"]), /^ssh-ed25519 /, name);
+      assert.match(connection["hostKey"] as string, /^ssh-ed25519 /, name);
       assert.deepEqual(
         Object.keys(connection).sort(),
         ["dialErrorLimit", "host", "hostKey", "perDialTimeout", "port", "user"],
@@ -166,8 +166,9 @@ describe("InferenceCluster", () => {
     });
     for (const { type, name, inputs } of viaSudo) {
       if (type !== "command:remote:Command") continue;
-      assert.match(String(inputs["create"]), /^sudo -n /, name);
-      if (inputs["delete"] !== undefined) assert.match(String(inputs["delete"]), /^sudo -n /, name);
+      assert.match(inputs["create"] as string, /^sudo -n /, name);
+      if (inputs["delete"] !== undefined)
+        assert.match(inputs["delete"] as string, /^sudo -n /, name);
     }
   });
 
