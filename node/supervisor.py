@@ -32,8 +32,6 @@ import sys
 import threading
 import time
 import traceback
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +43,7 @@ MARKER = "VLLM_CLUSTER_PROCESS"
 BASE_DIR = "/vllm-cluster"
 TAIL_LINES = 30
 TAIL_LINE_CHARS = 500
-LINE_LIMIT = 256 * 1024  # a heartbeat with two tails is about 30 KiB
+LINE_LIMIT = 1024 * 1024  # four tails of wide characters, escaped twice, are 840 KiB
 LOG_BYTES = 50 * 1024 * 1024
 LOG_FILES = 3
 HELPER_DEADLINE_SEC = 60.0
@@ -186,8 +184,11 @@ def _parse_readiness(raw: Mapping[str, Any] | None) -> Readiness | None:
     if raw is None:
         return None
     fields = _Fields(raw)
+    url = fields.text("url").rstrip("/")
+    if not re.fullmatch(r"http://[^/?#]+", url):
+        raise BadFile(f'readiness.url: must be http://ADDRESS:PORT, got "{url}"')
     return Readiness(
-        url=fields.text("url").rstrip("/"),
+        url=url,
         model=fields.text("model"),
         prompt=fields.text("prompt"),
         max_tokens=int(fields.number("maxTokens", 8)),
@@ -245,6 +246,7 @@ class Desired(NamedTuple):
     ray: str | None
     serve: str | None
     revision: str = ""
+    secrets: str = ""  # versions of the secret files that serve was committed with
 
     def to_json(self) -> dict[str, Any]:
         return self._asdict()
@@ -256,7 +258,10 @@ def parse_desired(raw: Any) -> Desired:
     if state not in ("running", "stopped"):
         raise BadFile(f'state: must be "running" or "stopped", got "{state}"')
     desired = Desired(state, fields.get("ray", str, None), fields.get("serve", str, None))
-    return desired._replace(revision=fields.get("revision", str, "") or "|".join(map(str, desired)))
+    return desired._replace(
+        revision=fields.get("revision", str, "") or "|".join(map(str, desired)),
+        secrets=fields.get("secrets", str, ""),
+    )
 
 
 class Layout(NamedTuple):
@@ -389,8 +394,9 @@ NO_FACTS = Facts()
 class Slot:
     """One kind of process on this node, from the wish to have it until its last child is gone.
 
-    empty -> blocked (checks before the start) -> running -> stopping (SIGTERM) -> killing (SIGKILL)
-    -> empty. `nothing`: the release has no command for this node. `stuck`: something outlives SIGKILL.
+    empty -> blocked (checks before the start) -> running -> stopping (SIGTERM)
+    -> killing (SIGKILL) -> empty
+    nothing: the release has no command for this node; stuck: something outlives SIGKILL.
     """
 
     def __init__(self, kind: str, timing: Timing):
@@ -476,6 +482,7 @@ class Slot:
     def _running(self, now, want, release, facts, why, force) -> list[Act]:
         if facts.exit is not None:
             self.exit = self._exit_record(facts.exit, facts)
+            self.gone_at = now
             self._enter("stopping", now, self.exit["reason"])
         elif want != self.ident:
             self._enter("stopping", now, why)
@@ -618,9 +625,12 @@ class GroupInput:
 class Run:
     """Ray or serve of the whole group, in one epoch."""
 
-    def __init__(self, release: Release, epoch: int, nodes: tuple[str, ...], now: float):
+    def __init__(
+        self, release: Release, epoch: int, nodes: tuple[str, ...], now: float, secrets: str = ""
+    ):
         self.kind = release.kind
         self.release = release
+        self.secrets = secrets
         self.ident = Ident(release.hash, epoch)
         self.nodes = nodes
         self.phase = "epoch"
@@ -772,17 +782,11 @@ class Group:
         if self.down:
             text = f"gave up after {self.failures} failures in a row, the last: {self._last_text()}"
             return None, None, ("down", text)
-        if self.halted or now < self.retry_at:
-            # An orderly leave is no failure: nothing to back off from.
-            if self.failures and now < self.retry_at:
-                wait = max(0.0, self.retry_at - now)
-                text = (
-                    f"next start in {wait:.0f} s after failure {self.failures}: {self._last_text()}"
-                )
-                return None, None, ("backoff", text)
-            if self.halted:
-                state = "backoff" if self.failures else "waiting"
-                return None, None, (state, f"stopping, because {self.halted}")
+        if self.failures and now < self.retry_at:
+            after = f"after failure {self.failures}: {self._last_text()}"
+            return None, None, ("backoff", f"next start in {self.retry_at - now:.0f} s {after}")
+        if self.halted:
+            return None, None, None
         return self._wanted_hashes(inp, desired)
 
     def _wanted_hashes(
@@ -793,7 +797,7 @@ class Group:
         for kind in KINDS:
             digest, run = getattr(desired, kind), self.runs[kind]
             problem = self._staging_problem(inp, kind, digest) if digest else ""
-            if problem and run and run.ident.hash != digest:
+            if problem and run and not run.stopping and run.ident.hash != digest:
                 # What runs is not given up for something that cannot start.
                 want[kind] = run.ident.hash
                 problem += f"; {kind} release {run.ident.hash} keeps running"
@@ -857,6 +861,9 @@ class Group:
         ray_leaves = ray is not None and (ray.stopping or ray.ident.hash != want_ray)
         if serve and (serve.ident.hash != want_serve or (ray_leaves and serve.release.ray)):
             serve.stopping = True
+        if serve and self.desired and serve.secrets != self.desired.secrets:
+            # A process reads its secrets at its start: a rotated key needs a new one.
+            serve.stopping = True
         if serve and serve.stopping and self._is_over(inp, serve):
             self.runs["serve"] = serve = None
             self._stall, self.warning = None, ""
@@ -895,12 +902,11 @@ class Group:
     ) -> None:
         ray, serve = self.runs["ray"], self.runs["serve"]
         if ray is None and serve is None and (want_ray or want_serve):
-            kind, digest = ("ray", want_ray) if want_ray else ("serve", want_serve)
-            self._begin(now, inp, inp.releases[f"{kind}:{digest}"])
+            self._begin(now, inp, f"ray:{want_ray}" if want_ray else f"serve:{want_serve}")
         elif serve is None and want_serve and ray and ray.phase == "ready" and not ray.stopping:
             free = ray.free or self._await_free(now, inp, ray, acts)
             if free:
-                self._begin(now, inp, inp.releases[f"serve:{want_serve}"])
+                self._begin(now, inp, f"serve:{want_serve}")
         for run in self._live_runs():
             done = None
             while run.phase not in (done, "ready") and not run.stopping:
@@ -909,7 +915,10 @@ class Group:
             if run.kind == "serve" and run.phase == "ready":
                 self._watch_completions(now, inp, run, acts)
 
-    def _begin(self, now: float, inp: GroupInput, release: Release) -> None:
+    def _begin(self, now: float, inp: GroupInput, key: str) -> None:
+        release = inp.releases.get(key)
+        if not isinstance(release, Release):
+            return  # it went away while what ran of it was being stopped
         nodes = self._nodes_of(inp, release)
         obstacle = self._obstacle(inp, release, nodes)
         if obstacle:
@@ -920,7 +929,8 @@ class Group:
             newest += [slot["lastEpoch"] for slot in inp.views[node].report["slots"].values()]
         # Above what members remember too: a head that lost its disk must not reuse a number.
         self.epoch = max(newest) + 1
-        run = Run(release, self.epoch, nodes, now)
+        secrets = self.desired.secrets if self.desired and release.kind == "serve" else ""
+        run = Run(release, self.epoch, nodes, now, secrets)
         run.instances = {node: inp.views[node].report["instance"] for node in nodes}
         self.runs[release.kind] = run
 
@@ -1003,7 +1013,7 @@ class Group:
             self._progress = ("starting", f"ray nodes: {self._detail or 'all started'}")
 
     def _await_free(self, now: float, inp: GroupInput, ray: Run, acts: list[Act]) -> bool:
-        """Ray's NPUs are free after an earlier serve: an orphaned engine would hold them for ever."""
+        """Ray's NPUs are free after an earlier serve; an orphaned engine holds them for ever."""
         if ray.free_since is None:
             ray.free_since = now
         result = self._checked(now, "probe", ray, acts)
@@ -1040,7 +1050,8 @@ class Group:
             return True
         node = missing[0]
         view = inp.views.get(node)
-        why = view.report["slots"][run.kind]["reason"] if view and view.report else ""
+        slot = view.report["slots"][run.kind] if view and view.report else {}
+        why = slot["reason"] if slot.get("epoch") == run.ident.epoch else ""
         # Each node gives up by itself after `prestart`; this bound is for one that does not say so.
         if now - run.since >= self.timing.prestart + run.release.start_timeout:
             text = f"not started after {now - run.since:.0f} s: {why}"
@@ -1116,19 +1127,21 @@ class Group:
             self.state, self.reason = hold
             if stopping:
                 self.reason += "; still stopping " + " and ".join(run.kind for run in stopping)
+        elif self.halted:
+            self.state = "backoff" if self.failures else "waiting"
+            self.reason = f"stopping, because {self.halted}"
         elif hold and not self._progress:
             self.state, self.reason = hold
-        elif stopping and not self.halted:
+        elif stopping:
             kinds = " and ".join(f"{run.kind} release {run.ident.hash}" for run in stopping)
             self.state, self.reason = "starting", f"stopping {kinds} for the new release"
-        elif self.halted:
-            self.state, self.reason = "backoff", f"stopping, because {self.halted}"
         elif self._progress:
             self.state, self.reason = self._progress
         elif serve and serve.phase == "ready":
             self.state, self.reason = "ready", ""
         else:
-            self.state, self.reason = "starting", "Ray is ready, serve comes next"
+            text = "Ray is ready, serve comes next" if ray else "nothing runs, the next start comes"
+            self.state, self.reason = "starting", text
 
     def _last_text(self) -> str:
         last = self.last_failure
@@ -1279,14 +1292,16 @@ class HeadCore:
         group = self.group
         kinds = {}
         for kind in KINDS:
-            run, facts = group.runs[kind], self.node.slots[kind].facts
+            run, slot = group.runs[kind], self.node.slots[kind]
+            facts = slot.facts
             kinds[kind] = {
-                "state": group.kind_state(kind),
+                "state": group.kind_state(kind) if run or slot.clean else "stopping",
                 "hash": run.ident.hash if run else None,
                 "epoch": run.ident.epoch if run else None,
                 "pid": facts.pid if facts.alive else None,
                 "started": facts.started if facts.alive else None,
                 "readyAfterSec": _rounded(run.ready_after) if run else None,
+                "secrets": run.secrets if run else "",
             }
         return {
             "state": group.state,
@@ -1295,7 +1310,7 @@ class HeadCore:
             **kinds,
             "members": {name: self._member_status(now, name) for name in self._member_names()},
             "failures": {"count": group.failures, "last": group.last_failure},
-            "warnings": [group.warning] if group.warning else [],
+            "warnings": [*([group.warning] if group.warning else []), *self._stuck(now)],
         }
 
     planned: tuple[str, ...] = ()
@@ -1316,6 +1331,14 @@ class HeadCore:
             silent = now - peer.heard if peer.heard is not None else float("inf")
             views[name] = View(silent < self.timing.lease, silent, peer.report)
         return views
+
+    def _stuck(self, now: float) -> list[str]:
+        return [
+            f"{name}: {slot['reason']}"
+            for name, view in self._views(now, {}).items()
+            for slot in view.report.get("slots", {}).values()
+            if slot["state"] == "stuck"
+        ]
 
     def _drain(self, now: float, force: bool) -> None:
         """Orderly (serve everywhere, then Ray) for a bounded time, then all at once."""
@@ -1423,7 +1446,7 @@ class MemberCore:
         return {
             "state": state,
             "reason": reason,
-            "desired": self.group.get("desired"),
+            "desired": self.group.get("desired") or _desired_json(None),
             **kinds,
             "members": {},
             "failures": self.group.get("failures", {"count": 0, "last": None}),
@@ -1442,7 +1465,7 @@ def slot_state(slot: Mapping[str, Any], group_state: str) -> str:
         return "failed" if slot.get("exit") and group_state == "failed" else "stopped"
     if state == "running":
         return "ready" if group_state == "ready" else "starting"
-    return {"blocked": "starting", "stuck": "failed"}.get(state, "stopping")
+    return "starting" if state == "blocked" else "stopping"
 
 
 def _desired_json(desired: Desired | None) -> dict[str, Any]:
@@ -2015,9 +2038,10 @@ class Log:
 
     def event(self, text: str) -> None:
         line = self.redactor.text(f"{_timestamp()} {self.node} {text}").replace("\n", " ")
-        self.file.write(line.encode("utf-8", "replace") + b"\n")
-        with contextlib.suppress(OSError, ValueError):
-            print(line, flush=True)
+        data = line.encode("utf-8", "replace") + b"\n"
+        self.file.write(data)
+        with contextlib.suppress(OSError):
+            os.write(1, data)
 
 
 def _timestamp() -> str:
@@ -2092,7 +2116,8 @@ def read_processes() -> dict[int, Proc]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                text = Path("/proc", entry, "stat").read_bytes().decode("utf-8", "replace")
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                    text = file.read()
                 name, _, rest = text.partition("(")[2].rpartition(")")
                 words = rest.split()
                 pid = int(entry)
@@ -2236,6 +2261,7 @@ class Children:
         self._markers: dict[tuple[int, int], str | None] = {}
         self._guests: set[tuple[int, int]] = set()  # (pid, start) of docker exec and the like
         self._scanned_at = 0.0
+        self._ports: tuple[Any, float, str] = (None, 0.0, "")  # (ident, when, problem)
 
     def spawn(self, kind: str, ident: Ident, release: Release) -> None:
         assert release.command
@@ -2289,9 +2315,7 @@ class Children:
         result = {}
         for kind, slot in slots.items():
             own = self._children.get(kind)
-            blocked = (
-                port_problem(slot.release) if slot.state == "blocked" and slot.release else None
-            )
+            blocked = self._port_problem(now, slot) if slot.state == "blocked" else None
             if own is None:
                 result[kind] = Facts(blocked=blocked)
                 continue
@@ -2309,6 +2333,14 @@ class Children:
                 tail=tuple(map(self.redactor.text, own.pump.tail())) if own.pump else (),
             )
         return result
+
+    def _port_problem(self, now: float, slot: Slot) -> str:
+        """Not at every step: finding out who holds a port means reading all of /proc."""
+        assert slot.release
+        key = (slot.kind, slot.ident)
+        if self._ports[0] != key or now - self._ports[1] >= self.timing.check:
+            self._ports = (key, now, port_problem(slot.release))
+        return self._ports[2]
 
     def signal(self, kind: str, number: signal.Signals) -> None:
         """To the process group, and to every descendant that left it."""
@@ -2505,8 +2537,9 @@ class Checks:
 
     def _probe(self, release: Release) -> tuple[bool, str, dict[str, Any]]:
         assert release.ray_address
-        python = sys.executable or "python3"
-        command = [python, os.path.abspath(__file__), "ray-probe", "--address", release.ray_address]
+        # The python3 beside the `ray` of the same PATH; ours may be another one.
+        script = os.path.abspath(__file__)
+        command = ["python3", script, "ray-probe", "--address", release.ray_address]
         code, out, err = self.reaper.run_helper(
             command, child_env(release, None), HELPER_DEADLINE_SEC
         )
@@ -2527,14 +2560,12 @@ class Checks:
         assert release.readiness
         data: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
-            with _open_url(
-                urllib.request.Request(f"{release.readiness.url}/metrics"), 10.0
-            ) as reply:
-                data = parse_metrics(reply.read(16 * 1024 * 1024).decode("utf-8", "replace"))
+            _, metrics = http_exchange(f"{release.readiness.url}/metrics", 10.0)
+            data = parse_metrics(metrics.decode("utf-8", "replace"))
         return False, problem, data
 
     def _complete(self, release: Release) -> str:
-        """Asks for a real completion: /health stays 200 while every completion hangs (vLLM 0.23)."""
+        """Asks for a real completion: /health stays 200 while all completions hang (vLLM 0.23)."""
         readiness = release.readiness
         assert readiness
         body = {
@@ -2549,16 +2580,17 @@ class Checks:
             key = (self.layout.secrets / key_file).read_text(encoding="utf-8").strip()
             headers["Authorization"] = f"Bearer {key}"
         url = f"{readiness.url}/v1/completions"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         try:
-            with _open_url(request, readiness.request_timeout) as reply:
-                return judge_completion(reply.read(1024 * 1024))
-        except urllib.error.HTTPError as error:
-            text = _last_line(error.read(2000).decode("utf-8", "replace"))
-            return f"{url} answers {error.code}: {text}"
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            return f"{url}: {_os_text(reason) if isinstance(reason, OSError) else reason}"
+            code, answer = http_exchange(
+                url, readiness.request_timeout, json.dumps(body).encode(), headers
+            )
+        except OSError as error:
+            return f"{url}: {_os_text(error)}"
+        except ValueError as error:
+            return f"{url}: {error}"
+        if code != 200:
+            return f"{url} answers {code}: {_last_line(answer[:2000].decode('utf-8', 'replace'))}"
+        return judge_completion(answer)
 
 
 def judge_completion(body: bytes) -> str:
@@ -2604,11 +2636,31 @@ def parse_metrics(text: str) -> dict[str, float]:
     return sums
 
 
-def _open_url(request: urllib.request.Request, timeout: float) -> Any:
-    # A proxy of the environment must never stand between a node and its own service.
-    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-        request, timeout=timeout
-    )
+def http_exchange(
+    url: str,
+    timeout: float,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, bytes]:
+    """(status, body). Directly: a proxy of the environment must not stand before our own service.
+
+    @throws OSError, ValueError
+    """
+    # Here, because it takes as long to load as all other modules together and few need it.
+    import http.client
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        method = "GET" if body is None else "POST"
+        connection.request(method, parts.path, body, dict(headers or {}))
+        response = connection.getresponse()
+        return response.status, response.read(16 * 1024 * 1024)
+    except http.client.HTTPException as error:
+        raise ValueError(f"no HTTP answer: {type(error).__name__} {error}") from None
+    finally:
+        connection.close()
 
 
 def _helper_end(code: int | None) -> str:
@@ -2744,10 +2796,13 @@ class Supervisor:
             )
 
     def run(self) -> int:
+        self._install_signals()
+        if not os.isatty(1):
+            # A docker daemon that reads no logs must not stop the heartbeats.
+            os.set_blocking(1, False)
         lock = self._lock()
         if lock is None:
             return 1
-        self._install_signals()
         become_subreaper()
         options = self.options
         self.log.event(
@@ -2877,14 +2932,15 @@ class Supervisor:
     def _lock(self) -> Any:
         """One supervisor per out/: a second one would start the same epochs."""
         file = open(self.layout.out / "supervisor.lock", "a+")
-        for _ in range(30):
+        until = time.monotonic() + 30.0
+        while time.monotonic() < until and not self.terms:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return file
             except BlockingIOError:
-                time.sleep(1.0)
+                time.sleep(0.5)
         self.log.event(
-            "another supervisor holds out/supervisor.lock for 30 s: does an old container still run?"
+            "not started: another supervisor holds out/supervisor.lock (an old container?)"
         )
         return None
 
@@ -2894,7 +2950,8 @@ class Supervisor:
 
         signal.signal(signal.SIGTERM, on_term)
         signal.signal(signal.SIGINT, on_term)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # A handler, not SIG_IGN: children would inherit that.
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
@@ -2922,7 +2979,7 @@ class Refused(Exception):
 
 
 def say(text: str) -> None:
-    """Progress. The connection behind stderr may be gone: that must not end a commit half-way."""
+    """Progress. The connection behind stderr may be gone; that must not end a commit half-way."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
@@ -3005,7 +3062,7 @@ def new_revision() -> str:
 
 
 class Commit:
-    """`commit`: makes one release desired and waits until it is ready, else puts the old one back."""
+    """`commit`: makes one release desired and waits until it is ready, else puts the old back."""
 
     def __init__(self, layout: Layout, manifest: Any):
         fields = _Fields(manifest)
@@ -3013,6 +3070,8 @@ class Commit:
         self.kind = fields.text("kind")
         self.hash = fields.text("release")
         self.deadline = fields.number("deadlineSec", 0)
+        versions = fields.get("secrets", dict, {}) if self.kind == "serve" else {}
+        self.secrets = json.dumps(versions, sort_keys=True)
         self.attempts = int(fields.number("commitAttempts", 2))
         if self.kind not in KINDS:
             raise BadFile(f'kind: must be "ray" or "serve", got "{self.kind}"')
@@ -3078,15 +3137,19 @@ class Commit:
                 )
         if (
             getattr(before, self.kind) == self.hash
+            and (self.kind == "ray" or before.secrets == self.secrets)
             and self._verdict(read_json(self.layout.status)) is True
         ):
             return before
-        return before._replace(**{self.kind: self.hash}, revision=new_revision())
+        changed = {**before.to_json(), self.kind: self.hash, "revision": new_revision()}
+        return Desired(**changed)
 
     def _verdict(self, status: Mapping[str, Any]) -> bool:
         part = status[self.kind]
         ready = part["state"] == "ready" and part["hash"] == self.hash
-        return ready and (self.kind == "ray" or status["state"] == "ready")
+        if self.kind == "ray":
+            return ready
+        return ready and part.get("secrets") == self.secrets and status["state"] == "ready"
 
     def _wait(self, after: Desired) -> Mapping[str, Any]:
         """@throws Refused with the text why it did not become ready"""
@@ -3177,7 +3240,7 @@ def run_forget(layout: Layout, kind: str, deadline: float) -> int:
     def change(before: Desired | None) -> Desired | None:
         if before is None or getattr(before, kind) is None:
             return before
-        return before._replace(**{kind: None}, revision=new_revision())
+        return Desired(**{**before.to_json(), kind: None, "revision": new_revision()})
 
     _, after = change_desired(layout, change)
     # Serve cannot outlive its Ray.

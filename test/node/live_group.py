@@ -19,7 +19,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 SUPERVISOR = HERE.parents[1] / "node" / "supervisor.py"
 PYTHON = [sys.executable, "-S"]  # -S: the machine's own site-packages only cost time
-# Run as a module, its byte code is compiled once.
+# Imported, not run as a script: so its byte code is compiled once.
+MAIN = "import sys, supervisor; sys.exit(supervisor.main())"
 ENV = {
     **os.environ,
     "PYTHONPATH": str(SUPERVISOR.parent),
@@ -114,7 +115,7 @@ class LiveGroup:
                 "FAKE_NPUS": "8",
                 "HCCL_IF_IP": address,
             },
-            "startTimeoutSec": 6,
+            "startTimeoutSec": 15,
             "stopTimeoutSec": 1,
             "restart": {"maxFailures": 5, "backoffSec": 0.2, "backoffMaxSec": 1},
         }
@@ -149,7 +150,7 @@ class LiveGroup:
 
     def args(self, name: str) -> list[str]:
         role = "head" if name == "node0" else "member"
-        words = [*PYTHON, "-u", "-m", "supervisor", "--base", str(self.base(name)), "run"]
+        words = [*PYTHON, "-u", "-c", MAIN, "--base", str(self.base(name)), "run"]
         words += ["--cluster", "c", "--node", name, "--role", role]
         words += ["--head", f"127.0.0.1:{self.group_port}", "--runtime", "rt"]
         for item in TIMING.items():
@@ -161,15 +162,15 @@ class LiveGroup:
         with open(self.root / f"{name}.out", "ab") as output:
             self.supervisors[name] = subprocess.Popen(words, stdout=output, stderr=output, env=env)
 
-    def run(self, name: str, *words: str, stdin: str = "", timeout: float = 20) -> Result:
-        command = [*PYTHON, "-m", "supervisor", "--base", str(self.base(name)), *words]
+    def run(self, name: str, *words: str, stdin: str = "", timeout: float = 60) -> Result:
+        command = [*PYTHON, "-c", MAIN, "--base", str(self.base(name)), *words]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, timeout=timeout, env=ENV
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
     def commit(self, kind: str, digest: str, node: str = "node0", **more: Any) -> Result:
-        manifest = {"kind": kind, "release": digest, "deadlineSec": 10, **more}
+        manifest = {"kind": kind, "release": digest, "deadlineSec": 30, **more}
         return self.run(node, "commit", stdin=json.dumps(manifest))
 
     def bring_up(self) -> None:
@@ -198,7 +199,7 @@ class LiveGroup:
         except FileNotFoundError:
             return None
 
-    def wait(self, truth: Callable[[], Any], seconds: float = 15.0) -> Any:
+    def wait(self, truth: Callable[[], Any], seconds: float = 30.0) -> Any:
         end = time.monotonic() + seconds
         while True:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, LookupError):
@@ -263,7 +264,7 @@ def environ_of(pid: int) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports below the ephemeral range, free now; the pid spreads groups of tests that run at once."""
+    """Ports below the ephemeral range, free now; the pid spreads groups that run at once."""
     found: list[int] = []
     port = 12000 + os.getpid() * 37 % 15000
     while len(found) < count:

@@ -1,7 +1,7 @@
 """A group of supervisors without processes, sockets, files or time.
 
-The pure cores of node/supervisor.py, driven by a seeded random number generator through faults, with
-the invariants checked after every step.
+The pure cores of node/supervisor.py, driven by a seeded random number generator through faults,
+with the invariants checked after every step.
 
 Proves nothing about the effects (signals, /proc, TCP, HTTP); test_live.py does that.
 """
@@ -301,7 +301,7 @@ class World:
                         self.head.core.on_report(now, node.name, node.core.report())
                 continue
             if cut:
-                # TCP keeps the connection through a short cut and delivers late; a long one ends it.
+                # TCP keeps the connection through a short cut and delivers late.
                 if now - node.cut_since > 2 * TIMING.lease:
                     self.disconnect(node)
                 continue
@@ -403,7 +403,7 @@ class World:
                 self._check_lease(node)
 
     def _check_lease(self, node: Node) -> None:
-        """A member without a head ends its ranks: T, then SIGTERM, SIGKILL and what the driver holds."""
+        """A member without a head ends its ranks: T, SIGTERM, SIGKILL and what the driver holds."""
         heard = node.core.heard
         bound = TIMING.lease + 5.0 + TIMING.leftover_grace + TIMING.kill_wait + 5.0
         if heard is None or self.now - heard > bound:
@@ -433,7 +433,7 @@ class World:
         if kind == "serve":
             release = self.releases[node.name][f"serve:{ident.hash}"]
             if release.ray:
-                # A process can die at the very instant; what must hold is that none is missing from the plan.
+                # A process can die at the very instant; none may be missing otherwise.
                 rays = {name for name, item in self.live("ray") if item.hash == release.ray}
                 excused = {
                     item.name
@@ -446,7 +446,7 @@ class World:
                 )
 
     def just_died(self) -> set[str]:
-        """Nodes whose Ray ended or whose supervisor restarted so lately that the head cannot know yet."""
+        """Nodes whose Ray ended or that restarted so lately that the head cannot know yet."""
         lately = self.now - 3.0
         names = {node.name for node in self.nodes.values() if node.up_at >= lately}
         for node in self.nodes.values():

@@ -5,6 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { skip } from "../../tools/test/skip.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CHECKOUT = join(HERE, "../..");
@@ -16,8 +17,9 @@ const REMEDY =
 describe("supervisor (Python tests)", () => {
   const python = findPython();
   if (python === undefined) {
-    console.error(`SKIPPED: the tests of node/supervisor.py need Python 3.10: ${REMEDY}`);
-    it.skip(`need Python 3.10 or newer: ${REMEDY}`);
+    it("is tested by the Python files of this folder", function () {
+      skip(this, "no Python 3.10 or newer", REMEDY);
+    });
     return;
   }
   let results: ReadonlyMap<string, TestResult>;

@@ -317,7 +317,23 @@ class TheGroup(unittest.TestCase):
         process.lingers, process.immortal_until = 1e9, self.world.now + 60
         process.end(self.world.now, 1, None)
         self.until_reason("node1: ray outlives SIGKILL: pid 2")
+        status = self.world.head.core.status(self.world.now)
+        self.assertIn("node1: ray outlives SIGKILL", status["warnings"][0])
+        self.assertEqual(status["members"]["node1"]["ray"], "stopping")
         self.assertEqual([name for name, _ in self.world.live("ray")], ["node1"])
+        self.until_ready()
+
+    def test_a_release_that_vanishes_while_it_is_being_replaced_is_waited_for(self) -> None:
+        self.until_ready()
+        self.world.want("running", "r1", "s2")
+        self.until(lambda: self.group.runs["serve"] and self.group.runs["serve"].stopping)
+        for key in ("serve:s1", "serve:s2"):
+            self.world.head.staged_at[key] = 1e9
+        self.until(lambda: not self.world.live("serve"))
+        run_until(self.world, lambda: False, 10)
+        self.assertEqual(self.group.reason, "node0 has no serve release s2: stage it there")
+        self.assertEqual(self.world.live("serve"), [])
+        self.world.head.staged_at = {}
         self.until_ready()
 
     def test_a_lost_release_file_does_not_stop_what_runs(self) -> None:

@@ -62,6 +62,7 @@ class Releases(WithFolder):
             (raw_release(rayAddress="absent"), "rayAddress: is missing"),
             (raw_release(nodes=[{"name": "node0"}]), "address: is missing"),
             (raw_release(readiness={"url": "http://x"}), "model: is missing"),
+            (raw_release(readiness={"url": "x:1"}), "readiness.url: must be http://ADDRESS:PORT"),
         ]
         for raw, text in cases:
             with self.assertRaises(sv.BadFile) as caught:

@@ -139,7 +139,7 @@ class Running(unittest.TestCase):
         group.wait(group.is_ready)
 
     def test_strangers_on_the_group_port_are_dropped(self) -> None:
-        for data in (b"GET /\r\n\r\n", b"\xff" * 400_000, b'{"protocol": 1, "nonce": 7}\n'):
+        for data in (b"GET /\r\n\r\n", b"\xff" * 1_500_000, b'{"protocol": 1, "nonce": 7}\n'):
             with socket.create_connection(("127.0.0.1", self.group.group_port)) as stranger:
                 stranger.settimeout(5)
                 try:

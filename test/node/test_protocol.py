@@ -62,6 +62,16 @@ class Authentication(unittest.TestCase):
         head, _ = pair()
         self.refuses(head, head.seal({}), "failed authentication")
 
+    def test_the_longest_report_fits_into_a_line(self) -> None:
+        _, member = pair()
+        core = sv.MemberCore("node1", "i", TIMING)
+        wide = ["\U0001f600" * (sv.TAIL_LINE_CHARS + 1)] * sv.TAIL_LINES
+        for slot in core.node.slots.values():
+            slot.facts = sv.Facts(tail=tuple(wide))
+            slot.exit = {"epoch": 1, "reason": "x", "tail": wide}
+        line = member.seal({"cluster": "c", "node": "node1", "report": core.report()})
+        self.assertLess(len(line), sv.LINE_LIMIT)
+
     def test_lines_that_are_no_protocol_are_refused(self) -> None:
         head, _ = pair()
         for line in (
