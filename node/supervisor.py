@@ -3142,6 +3142,8 @@ class Commit:
         ):
             return before
         changed = {**before.to_json(), self.kind: self.hash, "revision": new_revision()}
+        if self.kind == "serve":
+            changed["secrets"] = self.secrets
         return Desired(**changed)
 
     def _verdict(self, status: Mapping[str, Any]) -> bool:

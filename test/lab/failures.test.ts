@@ -138,10 +138,16 @@ for i in $(seq 50); do ss -ltn | grep -q ':8000 ' && exit 0; sleep 0.1; done; ex
   });
 
   it("says the last lines of the rank when serve does not get ready in time, and heals on the next up", async () => {
+    // The stand-in's own knob: it hangs while it "loads".
+    const faults = "/vllm-cluster/in/standin-faults.json";
+    await stack.lab.must(
+      stack.head,
+      `mkdir -p ${BASE_DIR}/in && echo '{"hangAt": "load"}' > ${BASE_DIR}/in/standin-faults.json`,
+    );
     await stack.withChange(
       (cluster) => {
         cluster.timeouts = { ...cluster.timeouts, serveStartSec: 25 };
-        cluster.env = { ...cluster.env, LAB_VLLM_LOAD_SECONDS: "600" };
+        cluster.env = { ...cluster.env, VLLM_STANDIN_FAULTS: faults };
       },
       async () => {
         const { code, text } = await stack.up();
