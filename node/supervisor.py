@@ -246,7 +246,7 @@ class Desired(NamedTuple):
     ray: str | None
     serve: str | None
     revision: str = ""
-    secrets: str = ""  # versions of the secret files that serve was committed with
+    secrets: str = ""  # stands for the versions of the secret files that serve starts with
 
     def to_json(self) -> dict[str, Any]:
         return self._asdict()
@@ -861,9 +861,10 @@ class Group:
         ray_leaves = ray is not None and (ray.stopping or ray.ident.hash != want_ray)
         if serve and (serve.ident.hash != want_serve or (ray_leaves and serve.release.ray)):
             serve.stopping = True
-        if serve and self.desired and serve.secrets != self.desired.secrets:
-            # A process reads its secrets at its start: a rotated key needs a new one.
-            serve.stopping = True
+        desired = self.desired
+        if serve and desired and serve.ident.hash == desired.serve:
+            # A process gets its secrets at its start: a rotated one needs a new process.
+            serve.stopping = serve.stopping or serve.secrets != desired.secrets
         if serve and serve.stopping and self._is_over(inp, serve):
             self.runs["serve"] = serve = None
             self._stall, self.warning = None, ""
@@ -3070,8 +3071,10 @@ class Commit:
         self.kind = fields.text("kind")
         self.hash = fields.text("release")
         self.deadline = fields.number("deadlineSec", 0)
-        versions = fields.get("secrets", dict, {}) if self.kind == "serve" else {}
-        self.secrets = json.dumps(versions, sort_keys=True)
+        self.secrets = ""
+        if self.kind == "serve" and (versions := fields.get("secrets", dict, {})):
+            text = json.dumps(versions, sort_keys=True)
+            self.secrets = hashlib.sha256(text.encode()).hexdigest()[:16]
         self.attempts = int(fields.number("commitAttempts", 2))
         if self.kind not in KINDS:
             raise BadFile(f'kind: must be "ray" or "serve", got "{self.kind}"')

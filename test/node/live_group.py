@@ -184,7 +184,8 @@ class LiveGroup:
         self.wait(self.is_ready)
 
     def write_desired(self, desired: dict[str, Any]) -> None:
-        text = json.dumps({**desired, "revision": f"test-{time.monotonic_ns()}"})
+        more = {"revision": f"test-{time.monotonic_ns()}", "secrets": ""}
+        text = json.dumps({**desired, **more})
         (self.base("node0") / "out/desired.json").write_text(text)
 
     def supervisor_log(self, name: str = "node0") -> str:

@@ -187,9 +187,9 @@ class World:
             return [(None, "s1"), (None, "s2")]
         return [("r1", "s1"), ("r1", "s2"), ("r2", "s3")]
 
-    def want(self, state: str, ray: str | None, serve: str | None) -> None:
+    def want(self, state: str, ray: str | None, serve: str | None, secrets: str = "") -> None:
         self.revision += 1
-        self.desired = sv.Desired(state, ray, serve, str(self.revision))
+        self.desired = sv.Desired(state, ray, serve, str(self.revision), secrets)
 
     # ---- one step of everything
 
@@ -498,6 +498,7 @@ def fault(world: World) -> str:
             rng.choice(["running", "running", "stopped"]),
             ray if rng.random() < 0.9 else None,
             serve if rng.random() < 0.9 else None,
+            secrets=rng.choice(["", "", "rotated"]),
         )
     elif what == "port":
         node.port_busy_until = now + rng.choice([2, 10, 30])

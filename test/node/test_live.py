@@ -269,6 +269,14 @@ class Change(unittest.TestCase):
             status = group.status()
             self.assertEqual((status["ray"]["epoch"], status["serve"]["epoch"]), (1, 3))
 
+            # Only another version of the key: a new process that has it.
+            group.write_secret("node0", "api-key", API_KEY + "-rotated")
+            result = group.commit("serve", "s2", secrets={"node0": "v2"})
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(group.status()["serve"]["epoch"], 4)
+            key = environ_of(group.pids("vllm")[0])["VLLM_API_KEY"]
+            self.assertEqual((key, sorted(group.pids("ray"))), (API_KEY + "-rotated", rays))
+
             before = group.desired()
             bad = ["vllm", "serve", "/model", "--fail-with", "no such quantization"]
             group.stage("serve", "s3", command=bad, nodes=["node0"])

@@ -36,6 +36,18 @@ class RandomSchedules(unittest.TestCase):
             self.assertEqual(dict(world.live("ray")), rays)
             self.assertEqual([ident.hash for _, ident in world.live("serve")], ["s2"])
 
+    def test_rotated_secrets_restart_serve_only(self) -> None:
+        world = World(5, nodes=2, topology="ray")
+        world.calm = True
+        world.want("running", "r1", "s1", secrets="v1")
+        self.assertTrue(run_until(world, lambda: is_ready(world), 120))
+        rays, serves = world.live("ray"), world.live("serve")
+        world.want("running", "r1", "s1", secrets="v2")
+        self.assertTrue(run_until(world, lambda: is_ready(world), 120))
+        self.assertEqual(world.live("ray"), rays)
+        self.assertNotEqual(world.live("serve"), serves)
+        self.assertEqual(world.head.core.status(world.now)["serve"]["secrets"], "v2")
+
     def test_a_ray_change_waits_for_a_serve_release_that_names_it(self) -> None:
         world = World(7, nodes=2, topology="ray")
         world.calm = True
@@ -80,7 +92,7 @@ def run_schedule(seed: int) -> None:
         heal(world)
         ray, serve = rng.choice(world.choices())
         stopped = rng.random() < 0.15
-        world.want("stopped" if stopped else "running", ray, serve)
+        world.want("stopped" if stopped else "running", ray, serve, rng.choice(["", "new"]))
         if stopped:
             done = run_until(world, lambda: is_stopped(world), CONVERGES_WITHIN_SEC)
             world.require(done, "does not stop: " + summary(world))
