@@ -13,6 +13,10 @@ describe("a group that lost something", function () {
   before(async function () {
     this.timeout(600_000);
     stack = await LabStack.create({ image: "ray" });
+    // All faults within minutes: more failures in a row than a group may have by default.
+    await stack.change((cluster) => {
+      cluster.supervisor = { maxFailures: 100, backoffMaxSec: 4 };
+    });
     await stack.mustUp();
   });
   after(() => stack?.dispose());
