@@ -76,6 +76,8 @@ class Node:
         self.retry_at = 0.0
         self.cut_until = 0.0
         self.cut_since = 0.0
+        self.deaf_until = 0.0  # hears nothing of the head, which hears it
+        self.lag = 0.0  # what the head says takes so long
         self.to_head: list[tuple[float, Any]] = []
         self.from_head: list[tuple[float, Any]] = []
         self.sent_to_head = self.sent_from_head = (-9.0, "")
@@ -194,7 +196,7 @@ class World:
     # ---- one step of everything
 
     def step(self) -> None:
-        self.now += self.random.uniform(0.2, 0.6)
+        self.now += self.random.uniform(0.3, 1.0)
         for node in self.nodes.values():
             if node.core is None and self.now >= node.up_at:
                 node.boot(self.now)
@@ -305,12 +307,10 @@ class World:
                 if now - node.cut_since > 2 * TIMING.lease:
                     self.disconnect(node)
                 continue
-            for queue, take in (
-                (node.to_head, lambda body: self.head.core.on_report(now, node.name, body)),
-                (node.from_head, lambda body: node.core.on_target(now, body)),
-            ):
-                while queue and queue[0][0] <= now:
-                    take(queue.pop(0)[1])
+            while node.to_head and node.to_head[0][0] <= now:
+                self.head.core.on_report(now, node.name, node.to_head.pop(0)[1])
+            while node.from_head and node.from_head[0][0] <= now and now >= node.deaf_until:
+                node.core.on_target(now, node.from_head.pop(0)[1])
 
     def _send_target(self, member: Node) -> None:
         message = self.head.core.message_for(member.name)
@@ -318,7 +318,7 @@ class World:
         key = repr((message["sequence"], message["target"]))
         if key != text or self.now - at >= TIMING.heartbeat:
             member.sent_from_head = (self.now, key)
-            self._queue(member.from_head, message)
+            self._queue(member.from_head, message, member.lag)
 
     def _send_report(self, node: Node) -> None:
         report = node.core.report()
@@ -328,8 +328,8 @@ class World:
             node.sent_to_head = (self.now, key)
             self._queue(node.to_head, report)
 
-    def _queue(self, queue: list[tuple[float, Any]], body: Any) -> None:
-        at = self.now + self.random.choice([0.0, 0.0, 0.1, 0.5])
+    def _queue(self, queue: list[tuple[float, Any]], body: Any, lag: float = 0.0) -> None:
+        at = self.now + lag + self.random.choice([0.0, 0.0, 0.1, 0.5])
         queue.append((max(at, queue[-1][0] if queue else 0.0), body))
 
     # ---- what a look outside would find
@@ -463,27 +463,15 @@ class World:
         return self.faults[-1][0] if self.faults else 0.0
 
 
+FAULTS = "exit exit exit power cut cut deaf lag desired desired port unstage disk drain".split()
+
+
 def fault(world: World) -> str:
     """One random fault, now."""
     rng, now = world.random, world.now
     node = world.nodes[rng.choice(world.names)]
     kind = rng.choice(sv.KINDS)
-    what = rng.choice(
-        [
-            "exit",
-            "exit",
-            "exit",
-            "power",
-            "cut",
-            "cut",
-            "desired",
-            "desired",
-            "port",
-            "unstage",
-            "disk",
-            "drain",
-        ]
-    )
+    what = rng.choice(FAULTS)
     world.faults.append((now, node.name))
     process = node.processes[kind]
     if what == "exit" and process:
@@ -492,6 +480,10 @@ def fault(world: World) -> str:
         node.power_off(now, rng.uniform(0.5, 15))
     elif what == "cut" and not node.is_head:
         node.cut_since, node.cut_until = now, now + rng.choice([3, 8, 12, 30])
+    elif what == "deaf":
+        node.deaf_until = now + rng.choice([5, 15])
+    elif what == "lag":
+        node.lag = rng.choice([0, 2, 6])
     elif what == "desired":
         ray, serve = rng.choice(world.choices())
         world.want(
@@ -518,6 +510,7 @@ def heal(world: World) -> None:
     world.disk_full_until = 0.0
     for node in world.nodes.values():
         node.cut_until = min(node.cut_until, world.now)
+        node.deaf_until, node.lag = 0.0, 0.0
         node.port_busy_until = 0.0
         node.staged_at = {}
         node.up_at = min(node.up_at, world.now + 1.0)

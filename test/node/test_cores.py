@@ -239,6 +239,19 @@ class TheGroup(unittest.TestCase):
         self.world._step_node(self.world.head)
         self.assertEqual(self.group.targets["node1"], sv.NOTHING)
 
+    def test_a_ray_that_is_not_as_planned_gets_no_serve_and_is_given_up(self) -> None:
+        blame = {"node": "node1"}
+        self.world._judge = lambda check: sv.CheckResult(  # type: ignore[method-assign]
+            check.number, check.what == "health", "node1 has not joined Ray", blame
+        )
+        self.until_reason("ray nodes: node1 has not joined Ray")
+        self.until(lambda: self.group.last_failure)
+        assert self.group.last_failure
+        self.assertEqual(self.group.last_failure["node"], "node1")
+        reason = self.group.last_failure["reason"]
+        self.assertEqual(reason, "nodes not as planned after 40 s: node1 has not joined Ray")
+        self.assertFalse(any(node.processes["serve"] for node in self.world.nodes.values()))
+
     def test_npus_that_stay_taken_after_a_serve_fail_the_group(self) -> None:
         self.until_ready()
         self.world._truth_probe = lambda release: False  # type: ignore[method-assign]
