@@ -34,7 +34,6 @@ class SingleProcessExecutor:
 
 
 def main(model: str, world_size: int, executor_name: str, requests: int, replies: int) -> int:
-    set_title("VLLM::EngineCore")
     log = Log("EngineCore")
     faults = Faults(model)
     out = os.fdopen(replies, "wb", buffering=0)
@@ -42,7 +41,6 @@ def main(model: str, world_size: int, executor_name: str, requests: int, replies
     stop = threading.Event()
     # SIGINT of a terminal goes to the whole group; the API server decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def send(message: dict[str, Any]) -> None:
         try:
@@ -63,6 +61,7 @@ def main(model: str, world_size: int, executor_name: str, requests: int, replies
         if executor_name == "ray":
             from .ray_executor import RayExecutor
 
+            set_title("VLLM::EngineCore")
             executor = RayExecutor(world_size, faults, log)
         else:
             executor = SingleProcessExecutor()
@@ -79,6 +78,8 @@ def main(model: str, world_size: int, executor_name: str, requests: int, replies
         log.error("core.py:1203", "EngineCore encountered a fatal error.")
         stop.set()
 
+    # Until here SIGTERM ends the process at once.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     executor.watch(die)
     send({"ready": True})
     threading.Thread(
@@ -109,6 +110,7 @@ def answer(request: dict[str, Any], executor: Any, send: Any, die: Any) -> None:
 
 
 def set_title(title: str) -> None:
+    # Ray brings it along; the supervisor and people look for vLLM's processes by this name.
     from ray._raylet import setproctitle
 
     setproctitle(title)

@@ -19,7 +19,10 @@ from .log import Log
 
 
 class EngineDead(Exception):
-    pass
+    def __init__(self) -> None:
+        super().__init__(
+            "EngineCore encountered an issue. See stack trace (above) for the root cause."
+        )
 
 
 class Engine(Protocol):
@@ -107,9 +110,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             routes[path]()
-        except EngineDead:
-            message = "EngineCore encountered an issue. See stack trace (above) for the root cause."
-            self._error(500, "InternalServerError", message, None)
+        except EngineDead as error:
+            self._error(500, "InternalServerError", str(error), None)
 
     def _authorized(self) -> bool:
         if not self.server.keys:

@@ -49,7 +49,6 @@ class ApiServer:
     def __init__(self, options: argparse.Namespace, log: Log) -> None:
         self.log = log
         self.stop = threading.Event()
-        self.terminated = False
         model = options.model_tag or options.model
         if not model:
             raise ValueError("`model` should be provided as the first positional argument")
@@ -73,12 +72,7 @@ class ApiServer:
         )
         self.server.server_bind()
         if not (Path(model) / "config.json").is_file():
-            raise OSError(
-                f"Can't load the configuration of '{model}'. If you were trying to load it from "
-                "'https://huggingface.co/models', make sure you don't have a local directory with "
-                f"the same name. Otherwise, make sure '{model}' is the correct path to a directory "
-                "containing a config.json file"
-            )
+            raise OSError(f"{model} is not a model directory: it has no config.json")
         self.model = model
 
     def run(self) -> int:
@@ -95,10 +89,7 @@ class ApiServer:
                         "Failed core proc(s): {}"
                     )
             self._serve(engine)
-            if not self.terminated:
-                raise EngineDead(
-                    "EngineCore encountered an issue. See stack trace (above) for the root cause."
-                )
+            # Recorded with vLLM 0.23: 0 even if the engine died.
             return 0
         finally:
             engine.shutdown()
@@ -116,23 +107,26 @@ class ApiServer:
         while not self.stop.wait(0.2):
             if not engine.is_alive():
                 self.log.error("async_llm.py:704", "AsyncLLM output_handler failed.")
-                # A health check in between sees 503 before the process ends.
+                self.log.error("async_llm.py:704", str(EngineDead()))
+                # Requests and health checks of this second see that the engine is dead.
                 self.stop.wait(1)
-                return
+                break
             if (
                 self.faults.get("crashAt") == "serving"
                 and time.monotonic() - began >= self.faults.get("crashAfterSec", 0)
             ):
                 raise RuntimeError(self.faults.message)
-        self.log.info("launcher.py:100", "[shutdown] API server: shutdown triggered")
+        if self.stop.is_set():
+            self.log.info("launcher.py:100", "[shutdown] API server: shutdown triggered")
         self.log.uvicorn("Shutting down")
+        self.log.uvicorn("Waiting for application shutdown.")
         self.log.uvicorn("Application shutdown complete.")
+        self.log.uvicorn(f"Finished server process [{os.getpid()}]")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGTERM and self.faults.get("ignoreSigterm", False):
             self.log.raw("WARNING stand-in: SIGTERM ignored, as the test asks for")
             return
-        self.terminated = True
         self.stop.set()
 
 
@@ -178,8 +172,9 @@ class EngineClient:
     def shutdown(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(5)
         except subprocess.TimeoutExpired:
+            # As vLLM's process manager; Ray takes the NPUs of a dead driver back by itself.
             self.process.kill()
             self.process.wait()
 

@@ -9,7 +9,12 @@ import time
 from typing import Any, Callable
 
 import ray
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from .faults import Faults
@@ -86,52 +91,56 @@ class RayExecutor:
         self.actors: list[Any] = []
         ray.init(address="auto", logging_level="warning", log_to_driver=True)
         self.group = self._place(world_size)
-        self._start_ranks(world_size, faults)
+        self._start_ranks(faults)
 
     def step(self) -> None:
-        """One forward pass: every rank takes part. Blocks for ever once a node is lost, as vLLM."""
-        try:
-            ray.get([actor.step.remote() for actor in self.actors])
-        except ray.exceptions.RayActorError as error:
-            if not self._node_died(error):
-                raise
-            self.lost.set()
-        if self.lost.is_set():
-            threading.Event().wait()
+        """One forward pass: every rank takes part.
+
+        Blocks for ever when a node is lost, as vLLM 0.23 was seen to do (worker container killed:
+        requests hang, /health stays 200, the process stays).
+        """
+        for rank, actor in enumerate(self.actors):
+            try:
+                ray.get(actor.step.remote())
+            except ray.exceptions.RayActorError:
+                if not self.lost.is_set() and not self._node_is_lost(rank):
+                    raise
+                self.lost.set()
+            if self.lost.is_set():
+                threading.Event().wait()
 
     def watch(self, on_failure: Callable[[], None]) -> None:
         """Calls `on_failure` when the process of a rank dies while its node lives."""
 
         def monitor() -> None:
-            waiting = dict(self.runs)
-            while waiting and not self.stopping:
-                done, _ = ray.wait(list(waiting), num_returns=1, timeout=1.0)
-                for reference in done:
-                    rank = waiting.pop(reference)
-                    try:
-                        ray.get(reference)
-                    except ray.exceptions.RayActorError as error:
-                        if self._node_died(error):
-                            # Recorded with vLLM 0.23: nothing is said, requests hang, /health is 200.
-                            self.lost.set()
-                            continue
-                    if self.stopping:
-                        return
-                    self.log.error(
-                        "ray_executor_v2.py:445",
-                        f"RayWorkerProc rank=[{rank}] died unexpectedly, shutting down executor.",
-                    )
-                    on_failure()
-                    return
+            done: list[Any] = []
+            while not done and not self.stopping:
+                done, _ = ray.wait(list(self.runs), num_returns=1, timeout=1.0)
+            if self.stopping:
+                return
+            rank = self.runs[done[0]]
+            self.log.error(
+                "ray_executor_v2.py:464",
+                f"RayWorkerProc rank=[{rank}] died unexpectedly, shutting down executor.",
+            )
+            if self._node_is_lost(rank):
+                self.lost.set()
+                # vLLM kills its ranks, too, before it hangs: the NPUs that are left become free.
+                self._kill_ranks()
+            else:
+                on_failure()
 
         threading.Thread(target=monitor, daemon=True, name="RayWorkerMonitor").start()
 
     def shutdown(self) -> None:
         self.stopping = True
-        for actor in self.actors:
-            ray.kill(actor)
+        self._kill_ranks()
         remove_placement_group(self.group)
         ray.shutdown()
+
+    def _kill_ranks(self) -> None:
+        for actor in self.actors:
+            ray.kill(actor)
 
     def _place(self, world_size: int) -> PlacementGroup:
         self.log.info(
@@ -166,7 +175,13 @@ class RayExecutor:
             "the cluster has enough resources."
         )
 
-    def _start_ranks(self, world_size: int, faults: Faults) -> None:
+    def _bundles_by_node(self) -> list[int]:
+        """Ranks go to the driver's node first, then node by node."""
+        driver = ray.get_runtime_context().get_node_id()
+        nodes: dict[int, str] = placement_group_table(self.group)["bundles_to_node_id"]
+        return sorted(nodes, key=lambda bundle: (nodes[bundle] != driver, nodes[bundle], bundle))
+
+    def _start_ranks(self, faults: Faults) -> None:
         driver_env = {
             name: value for name, value in os.environ.items() if name not in NODE_SPECIFIC
         }
@@ -179,14 +194,15 @@ class RayExecutor:
                 # run() occupies one thread for good.
                 max_concurrency=2,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    placement_group=self.group, placement_group_bundle_index=rank
+                    placement_group=self.group, placement_group_bundle_index=bundle
                 ),
                 runtime_env={"env_vars": {NOSET: "1"}},
             )
             .remote(rank)
-            for rank in range(world_size)
+            for rank, bundle in enumerate(self._bundles_by_node())
         ]
         places = ray.get([actor.place.remote() for actor in self.actors])
+        self.node_of_rank = [place["node"] for place in places]
         npus_of_node: dict[str, list[str]] = {}
         for place in places:
             npus_of_node.setdefault(place["node"], []).extend(map(str, place["npus"]))
@@ -207,6 +223,12 @@ class RayExecutor:
             )
         self.runs = {actor.run.remote(): rank for rank, actor in enumerate(self.actors)}
 
-    @staticmethod
-    def _node_died(error: ray.exceptions.RayActorError) -> bool:
-        return "node has died" in str(error) or "node was dead" in str(error)
+    def _node_is_lost(self, rank: int) -> bool:
+        """Ray learns it by missed heartbeats only, half a minute later; its raylet is gone at once."""
+        node = next(node for node in ray.nodes() if node["NodeID"] == self.node_of_rank[rank])
+        raylet = (node["NodeManagerAddress"], node["NodeManagerPort"])
+        try:
+            socket.create_connection(raylet, timeout=2).close()
+        except OSError:
+            return True
+        return False
