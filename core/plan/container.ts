@@ -7,8 +7,8 @@ import { headNode } from "./ray-command.js";
 /** Where the staged files and the supervisor's own directory appear in the container. */
 export const CONTAINER_DIR = "/vllm-cluster";
 
-/** Time for the supervisor to stop Ray after serve has drained, and to sweep what is left. */
-const STOP_MARGIN_SEC = 60;
+/** Ray is stopped after serve has drained (up to 30 s), then what is left is swept (up to 30 s), then some air. */
+const STOP_MARGIN_SEC = 90;
 
 /** The container of one node, without the runtime hash that is computed over it. */
 export function containerPlan(

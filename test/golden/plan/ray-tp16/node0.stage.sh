@@ -26,7 +26,7 @@ prune() { # the newest three releases of a kind stay; the one just staged counts
 }
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
-put in/releases/ray-2d65fe531f4b31a4.json <<'END-ca47152c3db8'
+put in/releases/ray-d0381f1e39070020.json <<'END-26fd5157869e'
 {
  "cluster": "qwen",
  "command": [
@@ -60,7 +60,7 @@ put in/releases/ray-2d65fe531f4b31a4.json <<'END-ca47152c3db8'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "2d65fe531f4b31a4",
+ "hash": "d0381f1e39070020",
  "kind": "ray",
  "node": "node0",
  "nodes": [
@@ -91,13 +91,13 @@ put in/releases/ray-2d65fe531f4b31a4.json <<'END-ca47152c3db8'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "17b95f36d94a1533",
+ "runtime": "509fd5d74934f1fa",
  "secretEnv": {},
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-ca47152c3db8
-put in/releases/serve-0c4756ff4911d010.json <<'END-a1e4c288ff0a'
+END-26fd5157869e
+put in/releases/serve-65fbc30a3aed3024.json <<'END-9f0ab1c1c3bb'
 {
  "cluster": "qwen",
  "command": [
@@ -129,7 +129,7 @@ put in/releases/serve-0c4756ff4911d010.json <<'END-a1e4c288ff0a'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "0c4756ff4911d010",
+ "hash": "65fbc30a3aed3024",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -147,7 +147,7 @@ put in/releases/serve-0c4756ff4911d010.json <<'END-a1e4c288ff0a'
  "ports": [
   8000
  ],
- "ray": "2d65fe531f4b31a4",
+ "ray": "d0381f1e39070020",
  "readiness": {
   "maxTokens": 8,
   "model": "qwen",
@@ -161,14 +161,14 @@ put in/releases/serve-0c4756ff4911d010.json <<'END-a1e4c288ff0a'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "17b95f36d94a1533",
+ "runtime": "509fd5d74934f1fa",
  "secretEnv": {
   "VLLM_API_KEY": "api-key"
  },
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-a1e4c288ff0a
+END-9f0ab1c1c3bb
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
@@ -187,7 +187,7 @@ END-4f8ca67079c0
 put bin/boot.sh <<'END-492dc2279d9f'
 # boot.sh
 END-492dc2279d9f
-prune ray-2d65fe531f4b31a4.json 'ray-*.json'
-prune serve-0c4756ff4911d010.json 'serve-*.json'
+prune ray-d0381f1e39070020.json 'ray-*.json'
+prune serve-65fbc30a3aed3024.json 'serve-*.json'
 }
 main
