@@ -228,7 +228,7 @@ describe("the life of a cluster", function () {
     for (const { name } of stack.lab.nodes) {
       const left = await stack.lab.must(
         name,
-        `docker ps -a --format '{{.Names}}'; ls /var/lib/vllm-cluster; ls /etc/systemd/system | grep vllm || true; pgrep -fl 'supervisor|raylet|gcs_server' || true`,
+        `docker ps -a --format '{{.Names}}'; ls /var/lib/vllm-cluster; ls /etc/systemd/system | grep vllm || true; pgrep -fl '[s]upervisor[.]py run|[r]aylet|[g]cs_server' || true`,
       );
       assert.deepEqual(left.trim().split("\n"), ["foreign", "other"], name);
       assert.equal(
