@@ -1,14 +1,11 @@
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { arch, argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import { withLock } from "../setup/lock.mjs";
 import { say } from "../setup/progress.mjs";
 import { messageOf } from "../setup/run.mjs";
 import { ensureLabPart, isLabPartFresh } from "./build/part.mjs";
-import { products, workDir } from "./build/paths.mjs";
-import { removeTree } from "./build/tree.mjs";
-import { baseLayer, labParts, rayLayer } from "./images/products.mjs";
+import { products } from "./build/paths.mjs";
+import { labParts, removeIntermediates } from "./images/products.mjs";
 
 /** @typedef {import("./images/products.mjs").ImageName} ImageName */
 
@@ -30,15 +27,6 @@ export async function ensureLab({ images: names }) {
     });
   }
   return products;
-}
-
-/** Stays: what a change of the stand-in needs, so that it takes seconds. */
-async function removeIntermediates() {
-  const kept = [baseLayer(), rayLayer()].map(({ path }) => path);
-  for (const name of existsSync(workDir) ? readdirSync(workDir) : []) {
-    const path = join(workDir, name);
-    if (!kept.includes(path)) await removeTree(path);
-  }
 }
 
 /** @type {Record<string, ImageName[]>} */

@@ -1,7 +1,9 @@
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { hashInputs } from "../../setup/stamp.mjs";
 import { suite } from "../build/apt.mjs";
 import { products, sourceDir, workDir } from "../build/paths.mjs";
+import { removeTree } from "../build/tree.mjs";
 import { buildLabRootfs } from "../rootfs/lab-rootfs.mjs";
 import { buildGoldenRoot } from "./golden.mjs";
 import { images } from "./images.mjs";
@@ -27,6 +29,18 @@ import { buildStandinModel, buildTinyModel, tinyModels } from "./models.mjs";
  */
 export function labParts(names) {
   return [rootfs(), ...names.flatMap(forImage)];
+}
+
+/**
+ * Removes what building has left. What a change of the stand-in needs stays, so that it takes seconds.
+ * @returns {Promise<void>}
+ */
+export async function removeIntermediates() {
+  const kept = [baseLayer(), rayLayer()].map(({ path }) => path);
+  for (const name of existsSync(workDir) ? readdirSync(workDir) : []) {
+    const path = join(workDir, name);
+    if (!kept.includes(path)) await removeTree(path);
+  }
 }
 
 /** @param {ImageName} name @returns {LabPart[]} */

@@ -7,7 +7,7 @@ import { ensureLabPart } from "../build/part.mjs";
 import { sourceDir, workDir } from "../build/paths.mjs";
 import { removeTree } from "../build/tree.mjs";
 import { runInLayers } from "./layers.mjs";
-import { baseLayer, builderLayer, rayLayer, vllmLayer } from "./products.mjs";
+import { baseLayer, builderLayer, rayLayer, removeIntermediates, vllmLayer } from "./products.mjs";
 
 /**
  * For whoever changes a version: writes the files of this folder that are generated.
@@ -63,5 +63,9 @@ if (refresh === undefined) {
   say("usage: refresh.mjs locks|flags");
   process.exitCode = 2;
 } else {
-  await withLock("lab", refresh);
+  await withLock("lab", async (lock) => {
+    await refresh(lock);
+    await removeIntermediates();
+  });
+  say("written; format with npm run fix, look at the difference, build and run the lab tests");
 }
