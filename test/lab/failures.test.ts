@@ -1,7 +1,7 @@
 // What can be known to be wrong is said before anything starts: node, step, cause, next action, all hosts in one table, and
 // nothing touched. Then the same `pulumi up` heals once the cause is gone.
 import assert from "node:assert/strict";
-import { CONTAINER, type CommandResult, LabStack } from "../support/lab-stack.js";
+import { BASE_DIR, CONTAINER, type CommandResult, LabStack } from "../support/lab-stack.js";
 
 describe("pulumi up on hosts that are not ready", function () {
   this.timeout(300_000);
