@@ -371,7 +371,7 @@ function planLab({
   return {
     ...{ id, token: randomBytes(3).toString("hex"), profile, image, npus, nodes: names, golden },
     rootfs: products.rootfs,
-    models: models === false ? "" : models,
+    models: models === false ? "" : resolve(models),
     owner: owned ? self : null,
     creator: self,
   };
