@@ -14,7 +14,7 @@ describe("the life of a cluster", function () {
       await stack.lab.must(
         name,
         `mkdir -p /var/lib/vllm-cluster/other && echo foreign/project/stack > /var/lib/vllm-cluster/other/owner
-         id=$(docker images -q | head -n 1); docker run -d --name foreign --network none "$id" sleep infinity`,
+         id=$(docker images -q | head -n 1); docker run -d --restart always --name foreign --network none "$id" sleep infinity`,
       );
     }
   });
@@ -85,6 +85,12 @@ describe("the life of a cluster", function () {
       "ray-env",
       (cluster) => {
         cluster.env = { ...cluster.env, HCCL_BUFFSIZE: "512" };
+      },
+    ],
+    [
+      "image",
+      (cluster) => {
+        cluster.image.id = `sha256:${"0".repeat(64)}`;
       },
     ],
     [
