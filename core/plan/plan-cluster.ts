@@ -1,17 +1,17 @@
 import { shellQuote } from "../render/quote.js";
 import { contentHash } from "../render/stable-json.js";
 import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
-import { plannedPorts, visibleDevices } from "../spec/rules.js";
+import { visibleDevices } from "../spec/rules.js";
 import type {
   ClusterPlan,
   CommitPlan,
   ContainerPlan,
   EndpointPlan,
   NodePlan,
-  PortPlan,
 } from "./cluster-plan.js";
 import { containerPlan, supervisorCommand } from "./container.js";
 import { clusterNames, nodeNames } from "./names.js";
+import { nodePorts } from "./node-ports.js";
 import { assignRanks } from "./ranks.js";
 import { headNode, rayAddress } from "./ray-command.js";
 import { planReleases, type Releases } from "./releases.js";
@@ -84,12 +84,6 @@ function planContainer(
     command: supervisorCommand(spec, node, ""),
   });
   return { container: { ...container, command: supervisorCommand(spec, node, runtime) }, runtime };
-}
-
-function nodePorts(spec: ClusterSpec, node: NodeSpec): readonly PortPlan[] {
-  const headOnly = new Set(["serve.port", "supervisor.port", "ray.port"]);
-  const isHead = node.name === headNode(spec).name;
-  return plannedPorts(spec).filter(({ path }) => isHead || !headOnly.has(path));
 }
 
 /** What a reviewer reads in a preview when Ray restarts: addresses, keys and environment of all nodes. */

@@ -3,6 +3,7 @@ import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
 import type { ReadinessPlan, Release } from "./cluster-plan.js";
 import { nodeEnv } from "./node-env.js";
+import { rayPorts } from "./node-ports.js";
 import { headNode, rayAddress, rayStartCommand } from "./ray-command.js";
 import { serveCommand } from "./serve-command.js";
 
@@ -51,22 +52,13 @@ export function planReleases(
 type ReleasePart = Omit<Release, "hash">;
 
 function rayPart(spec: ClusterSpec, node: NodeSpec, runtime: string): ReleasePart {
-  const isHead = node.name === headNode(spec).name;
   return {
     ...commonPart(spec, node, runtime),
     kind: "ray",
     secretEnv: {},
     command: rayStartCommand(spec, node),
     rayAddress: rayAddress(spec),
-    ports: [
-      ...(isHead ? [spec.ray.port] : []),
-      spec.ray.nodeManagerPort,
-      spec.ray.objectManagerPort,
-      spec.ray.runtimeEnvAgentPort,
-      spec.ray.dashboardAgentGrpcPort,
-      spec.ray.dashboardAgentListenPort,
-      spec.ray.metricsExportPort,
-    ],
+    ports: rayPorts(spec, node),
     startTimeoutSec: spec.timeouts.rayStartSec,
     stopTimeoutSec: RAY_STOP_TIMEOUT_SEC,
   };

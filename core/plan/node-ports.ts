@@ -1,0 +1,20 @@
+import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import { plannedPorts } from "../spec/rules.js";
+import type { PortPlan } from "./cluster-plan.js";
+import { headNode } from "./ray-command.js";
+
+/** Ports that only the head listens on. */
+const HEAD_ONLY: ReadonlySet<string> = new Set(["serve.port", "supervisor.port", "ray.port"]);
+
+/** Every port or port range that a node listens on. */
+export function nodePorts(spec: ClusterSpec, node: NodeSpec): readonly PortPlan[] {
+  const isHead = node.name === headNode(spec).name;
+  return plannedPorts(spec).filter(({ path }) => isHead || !HEAD_ONLY.has(path));
+}
+
+/** The single ports of Ray on a node; its worker processes take any free one of their range. */
+export function rayPorts(spec: ClusterSpec, node: NodeSpec): readonly number[] {
+  return nodePorts(spec, node)
+    .filter(({ path }) => path.startsWith("ray.") && path !== "ray.minWorkerPort")
+    .map(({ first }) => first);
+}
