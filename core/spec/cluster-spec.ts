@@ -4,7 +4,18 @@ import { HOST_PATH_KEYS, SERIES_NAMES } from "../hardware/series.js";
 /**
  * The schema of `vllm-ascend:cluster` in a stack file. Field names are those of vLLM, Ray and CANN.
  * Secrets are not part of it: they live in config keys of their own (`vllm-ascend:apiKey`).
+ *
+ * What a field means stands in its `meta`, nowhere else.
  */
+
+declare module "zod" {
+  interface GlobalMeta {
+    /** What the number counts, e.g. `GiB`. */
+    unit?: string;
+    /** Flags and variables that get the value, e.g. `ray start --port`. */
+    upstream?: string;
+  }
+}
 
 const dnsLabel = (maxLength: number) =>
   z
@@ -57,75 +68,125 @@ const envValue = z
 const environment = z.record(envName, envValue);
 
 const sshSchema = z.strictObject({
-  /** Login user. @default "root" */
   user: z
     .string()
     .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a login name")
-    .default("root"),
-  /** Port of sshd. @default 22 */
-  port: z.int().min(1).max(65535).default(22),
-  /**
-   * How scripts get root on the host: `none` when the user is root, `sudo` for `sudo -n`. The user must also be
-   * able to use docker (group `docker`) because the docker provider logs in as this user. @default "none"
-   */
-  become: z.enum(["none", "sudo"]).default("none"),
+    .default("root")
+    .meta({ description: "Login user." }),
+  port: z.int().min(1).max(65535).default(22).meta({ description: "Port of sshd." }),
+  become: z.enum(["none", "sudo"]).default("none").meta({
+    description:
+      "How scripts get root on the host: `none` when the user is root, `sudo` for `sudo -n`. The user must also be able to use docker (group `docker`), because the docker provider logs in as this user.",
+  }),
 });
 
 const nodeSchema = z.strictObject({
-  /** Name of the node: part of resource names, so a new machine is a new name. */
-  name: dnsLabel(24),
-  /** Address by which SSH and the other nodes reach it; HCCL, GLOO and Ray bind to it. */
-  address: ipv4Address,
-  /** Public host key of its sshd. */
-  hostKey,
-  /** Interface that owns `address`, when it differs from the cluster's `socketInterface`. */
-  socketInterface: interfaceName.optional(),
-  /** Physical NPU ids to use. @default all of the series */
-  visibleDevices: z.array(z.int().min(0).max(15)).min(1).optional(),
-  /** Environment of this node only, on top of the cluster's `env`. @default {} */
-  env: environment.default({}),
+  name: dnsLabel(24).meta({
+    description:
+      "Name of the node: part of resource names, so a new machine is a new name. Lower-case letters, digits, hyphens.",
+  }),
+  address: ipv4Address.meta({
+    description:
+      "Address by which SSH and the other nodes reach it; HCCL, GLOO and Ray bind to it.",
+    upstream: "HCCL_IF_IP, VLLM_HOST_IP, ray start --node-ip-address",
+  }),
+  hostKey: hostKey.meta({
+    description:
+      "Public host key of its sshd. `vllm-cluster hostkeys <address>` prints it; compare it with the server's console.",
+  }),
+  socketInterface: interfaceName.optional().meta({
+    description:
+      "Interface that owns `address`, when it differs from the cluster's `socketInterface`.",
+  }),
+  visibleDevices: z.array(z.int().min(0).max(15)).min(1).optional().meta({
+    description: "Physical NPU ids to use. Unset = all of the series.",
+    upstream: "ASCEND_RT_VISIBLE_DEVICES",
+  }),
+  env: environment
+    .default({})
+    .meta({ description: "Environment of this node only, on top of the cluster's `env`." }),
 });
 
 const imageSchema = z.strictObject({
-  /** Repository and tag as people know it, e.g. `quay.io/ascend/vllm-ascend:v0.23.0`. */
   reference: z
     .string()
     .max(255)
     .regex(
       /^[a-z0-9][a-z0-9._:/-]*\/[a-z0-9._-]+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/,
       "must be <repository>/<name>:<tag> without digest",
-    ),
-  /** Repository digest: the image is pulled by it where it is missing. Give this or `id`. */
-  digest: sha256.optional(),
-  /** Image id (config digest) of an image that is already on all nodes (`docker load`). Give this or `digest`. */
-  id: sha256.optional(),
+    )
+    .meta({
+      description:
+        "Repository and tag as people know it, e.g. `quay.io/ascend/vllm-ascend:v0.23.0`.",
+    }),
+  digest: sha256.optional().meta({
+    description:
+      "Repository digest: the image is pulled by it where it is missing. Give exactly one of this and `id`.",
+  }),
+  id: sha256.optional().meta({
+    description:
+      "Image id (config digest) of an image that is already on all nodes, e.g. by `docker load`. Give exactly one of this and `digest`.",
+  }),
 });
 
 const modelSchema = z.strictObject({
-  /** Directory of the weights, the same on every node; mounted read-only at the same path. */
-  path: absolutePath,
+  path: absolutePath.meta({
+    description:
+      "Directory of the weights, the same on every node; mounted read-only at the same path.",
+    upstream: "vllm serve <model>",
+  }),
 });
 
 const raySchema = z.strictObject({
-  /** Port of the global control store on the head. @default 6379 */
-  port: port.default(6379),
-  /** Ports that Ray would else take at random, the same on all nodes. */
-  nodeManagerPort: port.default(6380),
-  objectManagerPort: port.default(6381),
-  runtimeEnvAgentPort: port.default(6382),
-  dashboardAgentGrpcPort: port.default(6383),
-  dashboardAgentListenPort: port.default(6384),
-  metricsExportPort: port.default(6385),
-  /** First and last port of Ray's worker processes. @default 10002 and 10999 */
-  minWorkerPort: port.default(10_002),
-  maxWorkerPort: port.default(10_999),
-  /**
-   * Ray's object store in `/dev/shm`, in GiB. Must be below `container.shmSizeGib`. @default 10
-   * @see Ray 2.48 `resource_and_label_spec.py`: below 10 GB Ray falls back to /tmp with a warning
-   */
-  objectStoreMemoryGib: z.number().min(0.1).max(1024).default(10),
-  /** CPUs that Ray may schedule; unset = all of the machine. Small for laboratories. */
-  numCpus: positiveInt.optional(),
+  port: port.default(6379).meta({
+    description: "Port of the global control store on the head.",
+    upstream: "ray start --port",
+  }),
+  nodeManagerPort: port.default(6380).meta({
+    description: "Port of the raylet on every node; Ray would else take one at random.",
+    upstream: "ray start --node-manager-port",
+  }),
+  objectManagerPort: port.default(6381).meta({
+    description: "Port of the object manager on every node; Ray would else take one at random.",
+    upstream: "ray start --object-manager-port",
+  }),
+  runtimeEnvAgentPort: port.default(6382).meta({
+    description:
+      "Port of the runtime environment agent on every node; Ray would else take one at random.",
+    upstream: "ray start --runtime-env-agent-port",
+  }),
+  dashboardAgentGrpcPort: port.default(6383).meta({
+    description:
+      "gRPC port of the dashboard agent on every node; Ray would else take one at random.",
+    upstream: "ray start --dashboard-agent-grpc-port",
+  }),
+  dashboardAgentListenPort: port.default(6384).meta({
+    description: "HTTP port of the dashboard agent on every node.",
+    upstream: "ray start --dashboard-agent-listen-port",
+  }),
+  metricsExportPort: port.default(6385).meta({
+    description: "Port of Ray's metrics on every node; Ray would else take one at random.",
+    upstream: "ray start --metrics-export-port",
+  }),
+  minWorkerPort: port.default(10_002).meta({
+    description: "First port of Ray's worker processes.",
+    upstream: "ray start --min-worker-port",
+  }),
+  maxWorkerPort: port.default(10_999).meta({
+    description: "Last port of Ray's worker processes.",
+    upstream: "ray start --max-worker-port",
+  }),
+  objectStoreMemoryGib: z.number().min(0.1).max(1024).default(10).meta({
+    // Ray 2.48 `resource_and_label_spec.py`: below 10 GB Ray falls back to /tmp with a warning.
+    description:
+      "Ray's object store in `/dev/shm`. Must be below `container.shmSizeGib`; Ray wants at least 10 GB.",
+    unit: "GiB",
+    upstream: "ray start --object-store-memory",
+  }),
+  numCpus: positiveInt.optional().meta({
+    description: "CPUs that Ray may schedule. Unset = all of the machine. Small for laboratories.",
+    upstream: "ray start --num-cpus",
+  }),
 });
 
 const extraArgValue = z.union([
@@ -136,119 +197,185 @@ const extraArgValue = z.union([
 ]);
 
 const serveSchema = z.strictObject({
-  /** Name of the model in the API. */
   servedModelName: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, "must be letters, digits and . _ / -"),
-  /** Port of the OpenAI-compatible API on the head. @default 8000 */
-  port: port.default(8000),
-  /** `--tensor-parallel-size`. */
-  tensorParallelSize: positiveInt,
-  /** `--pipeline-parallel-size`. @default 1 */
-  pipelineParallelSize: positiveInt.default(1),
-  /** `--enable-expert-parallel`. @default false */
-  enableExpertParallel: z.boolean().default(false),
-  /** `--max-model-len`, in tokens. */
-  maxModelLen: positiveInt,
-  /** `--max-num-seqs`: sequences in one step. */
-  maxNumSeqs: positiveInt,
-  /** `--max-num-batched-tokens`, in tokens. Unset = vLLM's own default. */
-  maxNumBatchedTokens: positiveInt.optional(),
-  /**
-   * `--gpu-memory-utilization`: fraction of each NPU's memory that vLLM may use, 0-1. Lower it when the model loads but
-   * the first long prompt runs out of memory. @default 0.9
-   */
-  gpuMemoryUtilization: z.number().gt(0).lte(1).default(0.9),
-  /** `--seed`; must be equal on all ranks. Unset = vLLM's own default. */
-  seed: z.int().min(0).optional(),
-  /** `--quantization`, e.g. `ascend` for W8A8 checkpoints of vllm-ascend. */
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, "must be letters, digits and . _ / -")
+    .meta({
+      description: "Name of the model in the API.",
+      upstream: "vllm serve --served-model-name",
+    }),
+  port: port.default(8000).meta({
+    description: "Port of the OpenAI-compatible API on the head.",
+    upstream: "vllm serve --port",
+  }),
+  tensorParallelSize: positiveInt.meta({
+    description:
+      "NPUs over which each layer is split. With `pipelineParallelSize` it must use every NPU of the nodes.",
+    unit: "NPUs",
+    upstream: "vllm serve --tensor-parallel-size",
+  }),
+  pipelineParallelSize: positiveInt.default(1).meta({
+    description: "Stages into which the layers are split.",
+    unit: "stages",
+    upstream: "vllm serve --pipeline-parallel-size",
+  }),
+  enableExpertParallel: z.boolean().default(false).meta({
+    description: "Splits a mixture-of-experts model by experts instead of inside each expert.",
+    upstream: "vllm serve --enable-expert-parallel",
+  }),
+  maxModelLen: positiveInt.meta({
+    description: "Longest sequence: prompt and answer together.",
+    unit: "tokens",
+    upstream: "vllm serve --max-model-len",
+  }),
+  maxNumSeqs: positiveInt.meta({
+    description: "Sequences in one step.",
+    unit: "sequences",
+    upstream: "vllm serve --max-num-seqs",
+  }),
+  maxNumBatchedTokens: positiveInt.optional().meta({
+    description: "Tokens in one step. Unset = vLLM's own default.",
+    unit: "tokens",
+    upstream: "vllm serve --max-num-batched-tokens",
+  }),
+  gpuMemoryUtilization: z.number().gt(0).lte(1).default(0.9).meta({
+    description:
+      "Part of each NPU's memory that vLLM may use. Lower it when the model loads but the first long prompt runs out of memory.",
+    unit: "fraction, 0-1",
+    upstream: "vllm serve --gpu-memory-utilization",
+  }),
+  seed: z.int().min(0).optional().meta({
+    description: "Random seed, equal on all ranks. Unset = vLLM's own default.",
+    upstream: "vllm serve --seed",
+  }),
   quantization: z
     .string()
     .regex(/^[a-z0-9_-]+$/)
-    .optional(),
-  /** `--trust-remote-code`: runs Python code that lies beside the weights. @default false */
-  trustRemoteCode: z.boolean().default(false),
-  /**
-   * Flags of `vllm serve` that this schema does not name, by their long name without `--`, e.g.
-   * `compilation-config: {cudagraph_mode: FULL_DECODE_ONLY}`. `true` gives the bare flag, `false` leaves it out.
-   */
+    .optional()
+    .meta({
+      description: "How the weights are quantized: `ascend` for W8A8 checkpoints of vllm-ascend.",
+      upstream: "vllm serve --quantization",
+    }),
+  trustRemoteCode: z.boolean().default(false).meta({
+    description: "Runs Python code that lies beside the weights.",
+    upstream: "vllm serve --trust-remote-code",
+  }),
   extraArgs: z
     .record(
       z.string().regex(/^[a-z][a-z0-9-]*$/, "must be a long flag name without '--'"),
       extraArgValue,
     )
-    .default({}),
+    .default({})
+    .meta({
+      description:
+        "Flags of `vllm serve` that have no key here, by their long name without `--`, e.g. `compilation-config: {cudagraph_mode: FULL_DECODE_ONLY}`. `true` gives the bare flag, `false` leaves it out, a map becomes JSON.",
+      upstream: "vllm serve --…",
+    }),
 });
 
 const mountSchema = z.strictObject({
-  /** Directory or file of the host; must exist. */
-  source: absolutePath,
-  /** Path in the container. */
-  target: absolutePath,
-  /** @default true */
-  readOnly: z.boolean().default(true),
+  source: absolutePath.meta({ description: "Directory or file of the host; must exist." }),
+  target: absolutePath.meta({ description: "Path in the container." }),
+  readOnly: z.boolean().default(true).meta({ description: "Whether the container may not write." }),
 });
 
 const containerSchema = z.strictObject({
-  /**
-   * Size of `/dev/shm`, in GiB. Ray wants its object store to fit; the guide's 1 GiB makes Ray fall back to /tmp.
-   * @default 16
-   */
-  shmSizeGib: z.number().min(0.5).max(4096).default(16),
-  /** Open files per process. @default 65536 */
-  nofile: z.int().min(1024).max(1_048_576).default(65_536),
-  /** Further bind mounts. @default [] */
-  mounts: z.array(mountSchema).default([]),
+  shmSizeGib: z.number().min(0.5).max(4096).default(16).meta({
+    description:
+      "Size of `/dev/shm`. Ray wants its object store to fit; the Ray guide's 1 GiB makes Ray fall back to /tmp.",
+    unit: "GiB",
+    upstream: "docker run --shm-size",
+  }),
+  nofile: z.int().min(1024).max(1_048_576).default(65_536).meta({
+    description: "Open files per process.",
+    unit: "files",
+    upstream: "docker run --ulimit nofile",
+  }),
+  mounts: z.array(mountSchema).default([]).meta({
+    description: "Further bind mounts.",
+    upstream: "docker run --mount",
+  }),
 });
 
 const timeoutsSchema = z.strictObject({
-  /** From `ray start` to all planned nodes and NPUs, in seconds. @default 300 */
-  rayStartSec: timeoutSec.default(300),
-  /** From `vllm serve` to the first answered completion, in seconds: loading 470 GB takes a while. @default 3600 */
-  serveStartSec: timeoutSec.default(3600),
-  /** For running requests when serve is stopped, in seconds. @default 60 */
-  stopSec: timeoutSec.default(60),
-  /** For one completion of the readiness check, in seconds. @default 300 */
-  completionSec: timeoutSec.default(300),
+  rayStartSec: timeoutSec.default(300).meta({
+    description: "From `ray start` to all planned nodes and NPUs.",
+    unit: "seconds",
+  }),
+  serveStartSec: timeoutSec.default(3600).meta({
+    description:
+      "From `vllm serve` to the first answered completion: loading 470 GB takes a while.",
+    unit: "seconds",
+  }),
+  stopSec: timeoutSec.default(60).meta({
+    description: "For running requests when serve is stopped.",
+    unit: "seconds",
+  }),
+  completionSec: timeoutSec.default(300).meta({
+    description: "For one completion of the readiness check.",
+    unit: "seconds",
+  }),
 });
 
 const supervisorSchema = z.strictObject({
-  /** TCP port of the group protocol on the head. @default 26380 */
-  port: port.default(26_380),
-  /** Failures in a row after which the group stays down until the next commit. @default 5 */
-  maxFailures: positiveInt.default(5),
-  /** First pause after a failure, in seconds; doubles up to `backoffMaxSec`. @default 2 */
-  backoffSec: timeoutSec.default(2),
-  /** Longest pause, in seconds. @default 60 */
-  backoffMaxSec: timeoutSec.default(60),
+  port: port.default(26_380).meta({ description: "TCP port of the group protocol on the head." }),
+  maxFailures: positiveInt.default(5).meta({
+    description: "Failures in a row after which the group stays down until the next commit.",
+  }),
+  backoffSec: timeoutSec.default(2).meta({
+    description: "First pause after a failure; doubles up to `backoffMaxSec`.",
+    unit: "seconds",
+  }),
+  backoffMaxSec: timeoutSec.default(60).meta({
+    description: "Longest pause after a failure.",
+    unit: "seconds",
+  }),
 });
 
 const parsedDefaults = <T extends z.ZodType>(schema: T) => schema.prefault({} as never);
 
 export const clusterSpecSchema = z.strictObject({
-  /** Name of the cluster: part of every resource, container, unit and directory name. */
-  name: dnsLabel(32),
-  /** How the ranks find each other. */
-  topology: z.enum(["ray"]),
-  /** Server series: decides devices and driver files. @default "A2" */
-  series: z.enum(SERIES_NAMES).default("A2"),
-  /** How the operator's machine reaches the nodes. */
-  ssh: parsedDefaults(sshSchema),
-  /** The servers; the first is the head. */
-  nodes: z.array(nodeSchema).min(1).max(64),
-  /** Interface that owns each node's address, as in `ip addr`. */
-  socketInterface: interfaceName,
-  image: imageSchema,
-  model: modelSchema,
-  ray: parsedDefaults(raySchema),
-  serve: serveSchema,
-  /** Environment of Ray and vLLM on all nodes, e.g. `HCCL_BUFFSIZE`. @default {} */
-  env: environment.default({}),
-  /** Where the host keeps driver files that are not at the installer's default place. @default {} */
-  hostPaths: z.partialRecord(z.enum(HOST_PATH_KEYS), absolutePath).default({}),
-  container: parsedDefaults(containerSchema),
-  timeouts: parsedDefaults(timeoutsSchema),
-  supervisor: parsedDefaults(supervisorSchema),
+  name: dnsLabel(32).meta({
+    description:
+      "Name of the cluster: part of every resource, container, unit and directory name. Lower-case letters, digits, hyphens.",
+  }),
+  topology: z.enum(["ray"]).meta({
+    description: "How the ranks find each other.",
+    upstream: "vllm serve --distributed-executor-backend",
+  }),
+  series: z.enum(SERIES_NAMES).default("A2").meta({
+    description: "Server series: decides device nodes and driver files. A2 = Atlas 800I A2.",
+  }),
+  ssh: parsedDefaults(sshSchema).meta({
+    description: "How the operator's machine reaches the nodes. The key comes from the SSH agent.",
+  }),
+  nodes: z.array(nodeSchema).min(1).max(64).meta({
+    description:
+      "The servers; the first is the head, which runs `vllm serve` and answers requests.",
+  }),
+  socketInterface: interfaceName.meta({
+    description: "Interface that owns each node's address, as in `ip addr`.",
+    upstream: "GLOO_SOCKET_IFNAME, TP_SOCKET_IFNAME, HCCL_SOCKET_IFNAME",
+  }),
+  image: imageSchema.meta({ description: "The container image, the same on all nodes." }),
+  model: modelSchema.meta({ description: "The weights." }),
+  ray: parsedDefaults(raySchema).meta({
+    description: "Flags of `ray start`. Ports are the same on all nodes; none may collide.",
+  }),
+  serve: serveSchema.meta({ description: "Flags of `vllm serve`, the same on all nodes." }),
+  env: environment.default({}).meta({
+    description:
+      "Environment of Ray and vLLM on all nodes, e.g. `HCCL_BUFFSIZE`. Addresses, interfaces and visible devices are set for you.",
+  }),
+  hostPaths: z.partialRecord(z.enum(HOST_PATH_KEYS), absolutePath).default({}).meta({
+    description:
+      "Where the host keeps driver files that are not at the installer's default place, e.g. `npuSmi: /usr/local/sbin/npu-smi`.",
+  }),
+  container: parsedDefaults(containerSchema).meta({ description: "The container of each node." }),
+  timeouts: parsedDefaults(timeoutsSchema).meta({ description: "How long each step may take." }),
+  supervisor: parsedDefaults(supervisorSchema).meta({
+    description: "The group protocol between the nodes, and how often it starts again.",
+  }),
 });
 
 /** What a stack asks for, with all defaults filled in. */

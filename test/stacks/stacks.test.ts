@@ -25,10 +25,17 @@ describe("stacks/", () => {
   it("the example shows every key of the schema", () => {
     const shown = new Set(keyPaths(clusterOf("Pulumi.example.yaml")));
     // Two keys exclude each other; the example has the second as a comment.
-    const missing = schemaPaths(
-      z.toJSONSchema(clusterSpecSchema, { io: "input" }) as unknown as SchemaNode,
-    ).filter((path) => !shown.has(path) && path !== "image.id");
+    const missing = fields(z.toJSONSchema(clusterSpecSchema, { io: "input" }) as SchemaNode)
+      .map(([path]) => path)
+      .filter((path) => !shown.has(path) && path !== "image.id");
     assert.deepEqual(missing, []);
+  });
+
+  it("the schema says of every key what it is for", () => {
+    const silent = fields(z.toJSONSchema(clusterSpecSchema, { io: "input" }) as SchemaNode)
+      .filter(([, { description }]) => description === undefined)
+      .map(([path]) => path);
+    assert.deepEqual(silent, []);
   });
 
   it("contains no secret in clear", () => {
@@ -51,16 +58,18 @@ function keyPaths(value: unknown, prefix = ""): string[] {
 }
 
 interface SchemaNode {
+  readonly description?: string;
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly items?: SchemaNode;
 }
 
-function schemaPaths(schema: SchemaNode, prefix = ""): string[] {
-  const below = Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => {
-    const path = prefix === "" ? key : `${prefix}.${key}`;
-    return [path, ...schemaPaths(inner, path)];
-  });
-  return schema.items === undefined
-    ? below
-    : [...below, ...schemaPaths(schema.items, `${prefix}[]`)];
+/** Every key below a schema, with its own schema. */
+function fields(schema: SchemaNode, prefix = ""): [path: string, field: SchemaNode][] {
+  const below = Object.entries(schema.properties ?? {}).flatMap(
+    ([key, inner]): [string, SchemaNode][] => {
+      const path = prefix === "" ? key : `${prefix}.${key}`;
+      return [[path, inner], ...fields(inner, path)];
+    },
+  );
+  return schema.items === undefined ? below : [...below, ...fields(schema.items, `${prefix}[]`)];
 }
