@@ -3,14 +3,15 @@ import { textTable, wrapText } from "./text-table.js";
 
 /** The table of nodes, what is wrong with each, and the verdict as the last line. */
 export function renderStatusReport(nodes: readonly NodeStatus[], verdict: GroupVerdict): string {
+  const hasRay = nodes.some(({ planned }) => planned.ray);
   const table = textTable([
-    ["node", "role", "container", "ray", "serve", "since"],
+    ["node", "role", "container", ...(hasRay ? ["ray"] : []), "serve", "since"],
     ...nodes.map((node) => [
       node.node,
       node.role,
       containerText(node),
-      node.supervisor?.ray.state ?? "-",
-      node.supervisor?.serve.state ?? "-",
+      ...(hasRay ? [node.supervisor?.ray.state ?? "-"] : []),
+      serveText(node),
       since(node),
     ]),
   ]);
@@ -45,6 +46,12 @@ export function durationText(seconds: number): string {
 function containerText({ container }: NodeStatus): string {
   if (container === undefined || container.state === "error") return "?";
   return container.state === "absent" ? "absent" : container.status;
+}
+
+function serveText({ planned, supervisor }: NodeStatus): string {
+  const state = supervisor?.serve.state ?? "-";
+  if (planned.serve !== "headless" || supervisor === undefined) return state;
+  return `headless, ${state === "ready" ? "serving through rank 0" : state}`;
 }
 
 /** Since when the last of serve, Ray and the supervisor runs. */

@@ -71,18 +71,23 @@ export class InferenceCluster extends pulumi.ComponentResource {
       ]),
     );
     const containers = byNode(runtimes, (runtime) => runtime.containerId);
-    const ray = new RayCluster(
-      plan.names.ray,
+    const started = [...barrier, ...[...runtimes.values()].flatMap((runtime) => runtime.ready)];
+    const ray =
+      plan.ray === null
+        ? undefined
+        : new RayCluster(
+            plan.names.ray,
+            { plan, containers, dependsOn: started },
+            { parent: this },
+          );
+    const serve = new VllmServe(
+      plan.names.serve,
       {
         plan,
         containers,
-        dependsOn: [...barrier, ...[...runtimes.values()].flatMap((runtime) => runtime.ready)],
+        secrets: byNode(staged, (node) => node.secretsId),
+        dependsOn: ray === undefined ? started : [ray.commit],
       },
-      { parent: this },
-    );
-    const serve = new VllmServe(
-      plan.names.serve,
-      { plan, containers, secrets: byNode(staged, (node) => node.secretsId), ray: ray.commit },
       { parent: this },
     );
 

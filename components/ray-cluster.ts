@@ -17,6 +17,7 @@ export class RayCluster extends pulumi.ComponentResource {
   constructor(name: string, args: RayClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super(RayCluster.token, name, {}, opts);
     const { plan } = args;
+    if (plan.ray === null) throw new Error(`topology ${plan.topology} has no Ray`);
     this.commit = groupCommit(
       plan.names.rayCommit,
       {

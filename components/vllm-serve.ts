@@ -8,10 +8,13 @@ export interface VllmServeArgs {
   readonly containers: Readonly<Record<string, pulumi.Input<string>>>;
   /** Versions of the secret files by node name. */
   readonly secrets: Readonly<Record<string, pulumi.Input<string>>>;
-  readonly ray: pulumi.Resource;
+  readonly dependsOn: readonly pulumi.Resource[];
 }
 
-/** `vllm serve` on the head: ready when it has answered a completion. */
+/**
+ * `vllm serve` of the group, on the head and, without Ray, headless on all others: ready when it has answered a completion, with
+ * data parallelism one from each engine.
+ */
 export class VllmServe extends pulumi.ComponentResource {
   static readonly token = "vllm-ascend:index:VllmServe";
   /** Base URL of the OpenAI-compatible API; known to be answering once resolved. */
@@ -27,7 +30,7 @@ export class VllmServe extends pulumi.ComponentResource {
         kind: "serve",
         commit: plan.serve,
         upstream: { containers: args.containers, secrets: args.secrets },
-        dependsOn: [args.ray],
+        dependsOn: args.dependsOn,
       },
       { parent: this },
     );

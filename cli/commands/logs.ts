@@ -59,9 +59,9 @@ Examples:
     });
 }
 
-/** Members of most topologies run no `vllm serve`; who names such a node is told that it has printed nothing. */
+/** Members under Ray run no `vllm serve`, and other topologies no Ray; who names such a node is told that it has printed nothing. */
 function hasProcess({ releases }: NodePlan, name: LogsOptions["process"]): boolean {
-  return name === "supervisor" || releases[name].command !== null;
+  return name === "supervisor" || (releases[name]?.command ?? null) !== null;
 }
 
 /**

@@ -31,6 +31,7 @@ export interface LastFailure {
 export interface NodeStatus {
   readonly node: string;
   readonly role: "head" | "worker";
+  readonly planned: PlannedProcesses;
   readonly container?: ContainerFact;
   readonly unit?: UnitFact;
   /** Only while the container runs and its supervisor writes; an old file says nothing. */
@@ -41,6 +42,13 @@ export interface NodeStatus {
   readonly problem?: string;
   /** What to do about `problem`. */
   readonly next?: string;
+}
+
+/** What a node runs when all is well. */
+export interface PlannedProcesses {
+  readonly ray: boolean;
+  /** `headless`: ranks without HTTP, whose requests come through rank 0 on the head. */
+  readonly serve: "api" | "headless" | "none";
 }
 
 /** Whether the cluster serves; anything but `serving` is exit code 1. */
@@ -59,7 +67,7 @@ export function readNodeStatus(
   answer: { readonly facts?: HostFacts; readonly failure?: SshFailure },
 ): NodeStatus {
   const { facts, failure } = answer;
-  const base = { node: node.name, role: node.role };
+  const base = { node: node.name, role: node.role, planned: plannedProcesses(node) };
   if (failure !== undefined) return { ...base, problem: failure.cause, next: failure.next };
   if (facts?.isComplete !== true || facts.root?.isOk !== true) {
     return {
@@ -95,6 +103,14 @@ export function readNodeStatus(
     };
   }
   return { ...seen, supervisor };
+}
+
+function plannedProcesses({ role, releases }: ClusterPlan["nodes"][number]): PlannedProcesses {
+  const runsServe = releases.serve.command !== null;
+  return {
+    ray: releases.ray !== null,
+    serve: role === "head" ? "api" : runsServe ? "headless" : "none",
+  };
 }
 
 /** Judges the group. The head's supervisor is the one that decides, so its word counts; the others explain. */

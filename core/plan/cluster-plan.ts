@@ -1,6 +1,9 @@
+import type { Topology } from "../spec/cluster-spec.js";
+
 /** Everything decided about a cluster before anything is created: same spec, same bytes. */
 export interface ClusterPlan {
   readonly cluster: string;
+  readonly topology: Topology;
   /** `<organization>/<project>/<stack>`: who may change this cluster on the hosts. */
   readonly owner: string;
   /** Directory of this cluster on every host. */
@@ -9,7 +12,8 @@ export interface ClusterPlan {
   readonly unitName: string;
   /** The head first. */
   readonly nodes: readonly NodePlan[];
-  readonly ray: CommitPlan;
+  /** `null` without Ray. */
+  readonly ray: CommitPlan | null;
   readonly serve: CommitPlan;
   readonly modelPath: string;
   readonly endpoint: EndpointPlan;
@@ -26,14 +30,17 @@ export interface NodePlan {
   readonly socketInterface: string;
   /** Physical NPU ids. */
   readonly visibleDevices: readonly number[];
-  /** Ranks in planned order; Ray decides the final placement within the group. */
+  /**
+   * Ranks in planned order: with `ray` it decides the final placement; with `data-parallel` those of one engine follow those of the
+   * engine before.
+   */
   readonly ranks: readonly number[];
-  /** Environment of Ray and vLLM on this node. */
+  /** Environment of vLLM, and of Ray where there is one, on this node. */
   readonly env: Readonly<Record<string, string>>;
   readonly container: ContainerPlan;
   /** Identity of the container: a release made for another one is never started. */
   readonly runtime: string;
-  readonly releases: { readonly ray: Release; readonly serve: Release };
+  readonly releases: NodeReleases;
   /** Ports that must be free before anything starts. */
   readonly ports: readonly PortPlan[];
   readonly names: NodeNames;
@@ -94,6 +101,13 @@ export interface MountPlan {
   readonly readOnly: boolean;
 }
 
+/** What one node runs. */
+export interface NodeReleases {
+  /** `null` without Ray. */
+  readonly ray: Release | null;
+  readonly serve: Release;
+}
+
 /** A file below `in/releases` of a node; see docs/architecture.md. */
 export interface Release {
   readonly kind: "ray" | "serve";
@@ -116,8 +130,8 @@ export interface Release {
   };
   /** `ray` only: address of the global control store. */
   readonly rayAddress?: string;
-  /** `serve` only: the Ray release that it needs. */
-  readonly ray?: string;
+  /** `serve` only: the Ray release that it needs, `null` without Ray. */
+  readonly ray?: string | null;
   /** `serve` on the head only. */
   readonly readiness?: ReadinessPlan;
 }
@@ -134,6 +148,8 @@ export interface ReadinessPlan {
   readonly prompt: string;
   readonly maxTokens: number;
   readonly requestTimeoutSec: number;
+  /** Topology `data-parallel` only: engines that `/metrics` must show and that must each have answered. */
+  readonly engines?: number;
 }
 
 /** What a commit sends to the head, without what only the engine knows (container ids, secret versions). */

@@ -5,9 +5,9 @@ import { visibleDevices } from "../spec/rules.js";
 const VLLM_CONFIG_ROOT = "/vllm-cluster/in/vllm";
 
 /**
- * The environment of Ray and vLLM on one node. It must be there before `ray start`: Ray's workers inherit it from the
- * raylet, and vLLM's Ray executor copies what is missing from the head, so a forgotten `HCCL_IF_IP` would silently be the
- * head's (ray.md, "Env propagation").
+ * The environment of vLLM, and of Ray where there is one, on one node. It must be there before `ray start`: Ray's workers inherit it
+ * from the raylet, and vLLM's Ray executor copies what is missing from the head, so a forgotten `HCCL_IF_IP` would silently be
+ * the head's.
  */
 export function nodeEnv(spec: ClusterSpec, node: NodeSpec): Readonly<Record<string, string>> {
   const socketInterface = node.socketInterface ?? spec.socketInterface;
@@ -15,17 +15,27 @@ export function nodeEnv(spec: ClusterSpec, node: NodeSpec): Readonly<Record<stri
     // The model is a directory of the node; without this a typo in the path makes vLLM ask a hub for minutes.
     HF_HUB_OFFLINE: "1",
     VLLM_NO_USAGE_STATS: "1",
+    ...topologyDefaults(spec),
     ...spec.env,
     ...node.env,
-    VLLM_CONFIG_ROOT,
+    ...(spec.topology === "ray" ? { VLLM_CONFIG_ROOT } : {}),
     HCCL_IF_IP: node.address,
     VLLM_HOST_IP: node.address,
     GLOO_SOCKET_IFNAME: socketInterface,
     TP_SOCKET_IFNAME: socketInterface,
     HCCL_SOCKET_IFNAME: socketInterface,
     ASCEND_RT_VISIBLE_DEVICES: visibleDevices(spec, node).join(","),
-    RAY_EXPERIMENTAL_NOSET_ASCEND_RT_VISIBLE_DEVICES: "1",
+    ...(spec.topology === "ray" ? { RAY_EXPERIMENTAL_NOSET_ASCEND_RT_VISIBLE_DEVICES: "1" } : {}),
   };
+}
+
+/** Variables that a stack may set to something else. */
+function topologyDefaults(spec: ClusterSpec): Readonly<Record<string, string>> {
+  // API servers wait for their engines so long (vLLM 0.23 `v1/engine/core_client.py`); its own default, 600 s, is shorter than
+  // large weights take to load, and the deadline of a start is the stack's.
+  return spec.topology === "data-parallel"
+    ? { VLLM_ENGINE_READY_TIMEOUT_S: String(spec.timeouts.serveStartSec) }
+    : {};
 }
 
 /**

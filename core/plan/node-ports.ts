@@ -4,7 +4,13 @@ import type { PortPlan } from "./cluster-plan.js";
 import { headNode } from "./ray-command.js";
 
 /** Ports that only the head listens on. */
-const HEAD_ONLY: ReadonlySet<string> = new Set(["serve.port", "supervisor.port", "ray.port"]);
+const HEAD_ONLY: ReadonlySet<string> = new Set([
+  "serve.port",
+  "serve.dataParallelRpcPort",
+  "serve.masterPort",
+  "supervisor.port",
+  "ray.port",
+]);
 
 /** Every port or port range that a node listens on. */
 export function nodePorts(spec: ClusterSpec, node: NodeSpec): readonly PortPlan[] {
@@ -12,9 +18,13 @@ export function nodePorts(spec: ClusterSpec, node: NodeSpec): readonly PortPlan[
   return plannedPorts(spec).filter(({ path }) => isHead || !HEAD_ONLY.has(path));
 }
 
-/** The single ports of Ray on a node; its worker processes take any free one of their range. */
-export function rayPorts(spec: ClusterSpec, node: NodeSpec): readonly number[] {
+/** The single ports of Ray or of serve on a node; Ray's worker processes take any free one of their range. */
+export function releasePorts(
+  spec: ClusterSpec,
+  node: NodeSpec,
+  kind: "ray" | "serve",
+): readonly number[] {
   return nodePorts(spec, node)
-    .filter(({ path }) => path.startsWith("ray.") && path !== "ray.minWorkerPort")
+    .filter(({ path }) => path.startsWith(`${kind}.`) && path !== "ray.minWorkerPort")
     .map(({ first }) => first);
 }

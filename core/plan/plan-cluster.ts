@@ -1,6 +1,6 @@
 import { shellQuote } from "../render/quote.js";
 import { contentHash } from "../render/stable-json.js";
-import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
 import type {
   ClusterPlan,
@@ -11,11 +11,12 @@ import type {
 } from "./cluster-plan.js";
 import { containerPlan, supervisorCommand } from "./container.js";
 import { clusterNames, nodeNames } from "./names.js";
+import { nodeEnv } from "./node-env.js";
 import { nodePorts } from "./node-ports.js";
 import { assignRanks } from "./ranks.js";
 import { headNode, rayAddress } from "./ray-command.js";
 import { planReleases, type Releases } from "./releases.js";
-import { serveArgs } from "./serve-command.js";
+import { commonServeArgs, nodeServeArgs } from "./serve-command.js";
 
 /** What the plan needs beside the spec. */
 export interface PlanOptions {
@@ -46,7 +47,7 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
       socketInterface: node.socketInterface ?? spec.socketInterface,
       visibleDevices: visibleDevices(spec, node),
       ranks: ranks.get(node.name)!,
-      env: releases.byNode.get(node.name)!.ray.env,
+      env: nodeEnv(spec, node),
       container,
       runtime,
       releases: releases.byNode.get(node.name)!,
@@ -56,12 +57,13 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
   });
   return {
     cluster: spec.name,
+    topology: spec.topology,
     owner: options.owner,
     baseDir,
     containerName: `vllm-cluster-${spec.name}`,
     unitName: `vllm-cluster-${spec.name}.service`,
     nodes,
-    ray: rayCommit(spec, releases),
+    ray: spec.topology === "ray" ? rayCommit(spec, releases) : null,
     serve: serveCommit(spec, releases),
     modelPath: spec.model.path,
     endpoint: endpointPlan(spec, options.hasApiKey),
@@ -87,21 +89,9 @@ function planContainer(
 }
 
 /** What a reviewer reads in a preview when Ray restarts: addresses, keys and environment of all nodes. */
-function rayCommit(spec: ClusterSpec, { rayHash, byNode }: Releases): CommitPlan {
-  const nodes = spec.nodes.map((node) => {
-    const { ray } = byNode.get(node.name)!;
-    return [
-      node.name,
-      {
-        address: node.address,
-        hostKey: node.hostKey,
-        role: ray.role,
-        npus: visibleDevices(spec, node),
-        runtime: ray.runtime,
-        env: ray.env,
-      },
-    ];
-  });
+function rayCommit(spec: RayClusterSpec, releases: Releases): CommitPlan {
+  const { rayHash } = releases;
+  if (rayHash === null) throw new Error("a Ray topology has a Ray release");
   return {
     release: rayHash,
     manifest: {
@@ -111,12 +101,15 @@ function rayCommit(spec: ClusterSpec, { rayHash, byNode }: Releases): CommitPlan
       rayAddress: rayAddress(spec),
       ray: spec.ray,
       restart: spec.supervisor,
-      nodes: Object.fromEntries(nodes),
+      nodes: reviewedNodes(spec, releases),
     },
   };
 }
 
-function serveCommit(spec: ClusterSpec, { rayHash, serveHash }: Releases): CommitPlan {
+/** Without Ray this is the first commit, so it shows what Ray's shows elsewhere, and the flags that differ from node to node. */
+function serveCommit(spec: ClusterSpec, releases: Releases): CommitPlan {
+  const { rayHash, serveHash } = releases;
+  const common = commonServeArgs(spec);
   return {
     release: serveHash,
     manifest: {
@@ -125,10 +118,31 @@ function serveCommit(spec: ClusterSpec, { rayHash, serveHash }: Releases): Commi
       ray: rayHash,
       deadlineSec: spec.timeouts.serveStartSec + COMMIT_MARGIN_SEC,
       model: spec.model.path,
-      args: serveArgs(spec),
       stopTimeoutSec: spec.timeouts.stopSec,
+      ...(spec.topology === "ray"
+        ? { args: { ...nodeServeArgs(spec, headNode(spec)), ...common } }
+        : {
+            args: common,
+            restart: spec.supervisor,
+            nodes: reviewedNodes(spec, releases, (node) => ({ args: nodeServeArgs(spec, node) })),
+          }),
     },
   };
+}
+
+function reviewedNodes(
+  spec: ClusterSpec,
+  { byNode }: Releases,
+  more: (node: NodeSpec) => object = () => ({}),
+): Readonly<Record<string, object>> {
+  return Object.fromEntries(
+    spec.nodes.map((node) => {
+      const { role, runtime, env } = byNode.get(node.name)!.serve;
+      const { address, hostKey } = node;
+      const npus = visibleDevices(spec, node);
+      return [node.name, { address, hostKey, role, npus, runtime, env, ...more(node) }];
+    }),
+  );
 }
 
 function endpointPlan(spec: ClusterSpec, hasApiKey: boolean): EndpointPlan {

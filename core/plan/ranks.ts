@@ -3,7 +3,8 @@ import { visibleDevices } from "../spec/rules.js";
 
 /**
  * Ranks of each node in planned order, head first: with TP8 x PP2 on two nodes of 8, ranks 0-7 are the first pipeline stage
- * on the head. Ray may place the stages the other way round; the sets per node are the same.
+ * on the head, and with DP2 x TP8 they are the first engine. Ray may place the stages the other way round; the sets per
+ * node are the same.
  */
 export function assignRanks(spec: ClusterSpec): ReadonlyMap<string, readonly number[]> {
   const ranks = new Map<string, readonly number[]>();

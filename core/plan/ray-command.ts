@@ -1,10 +1,10 @@
-import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
 
 /**
  * `ray start` of one node. `--block` makes it a process that ends with its raylet; all ports are fixed so that a
  * firewall can be written and a busy port is known before the start. Source: Ray 2.48 `doc/source/ray-core/configure.rst`.
  */
-export function rayStartCommand(spec: ClusterSpec, node: NodeSpec): readonly string[] {
+export function rayStartCommand(spec: RayClusterSpec, node: NodeSpec): readonly string[] {
   const { ray } = spec;
   const head = headNode(spec);
   const where =
@@ -32,7 +32,7 @@ export function rayStartCommand(spec: ClusterSpec, node: NodeSpec): readonly str
 }
 
 /** Where the global control store listens. */
-export function rayAddress(spec: ClusterSpec): string {
+export function rayAddress(spec: RayClusterSpec): string {
   return `${headNode(spec).address}:${spec.ray.port}`;
 }
 

@@ -1,17 +1,18 @@
 import { contentHash } from "../render/stable-json.js";
-import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
-import type { ReadinessPlan, Release } from "./cluster-plan.js";
+import type { NodeReleases, ReadinessPlan, Release } from "./cluster-plan.js";
 import { nodeEnv } from "./node-env.js";
-import { rayPorts } from "./node-ports.js";
+import { releasePorts } from "./node-ports.js";
 import { headNode, rayAddress, rayStartCommand } from "./ray-command.js";
 import { serveCommand } from "./serve-command.js";
 
 /** Release files of all nodes, by node name. */
 export interface Releases {
-  readonly rayHash: string;
+  /** `null` without Ray. */
+  readonly rayHash: string | null;
   readonly serveHash: string;
-  readonly byNode: ReadonlyMap<string, { readonly ray: Release; readonly serve: Release }>;
+  readonly byNode: ReadonlyMap<string, NodeReleases>;
 }
 
 /**
@@ -28,8 +29,11 @@ export function planReleases(
     if (runtime === undefined) throw new Error(`no runtime planned for node ${node.name}`);
     return runtime;
   };
-  const rayParts = spec.nodes.map((node) => rayPart(spec, node, runtimeOf(node)));
-  const rayHash = contentHash(rayParts);
+  const rayParts =
+    spec.topology === "ray"
+      ? spec.nodes.map((node) => rayPart(spec, node, runtimeOf(node)))
+      : undefined;
+  const rayHash = rayParts === undefined ? null : contentHash(rayParts);
   const serveParts = spec.nodes.map((node) =>
     servePart(spec, node, runtimeOf(node), rayHash, hasApiKey),
   );
@@ -41,7 +45,10 @@ export function planReleases(
       spec.nodes.map((node, index) => [
         node.name,
         {
-          ray: { ...rayParts[index]!, hash: rayHash },
+          ray:
+            rayParts === undefined || rayHash === null
+              ? null
+              : { ...rayParts[index]!, hash: rayHash },
           serve: { ...serveParts[index]!, hash: serveHash },
         },
       ]),
@@ -51,14 +58,14 @@ export function planReleases(
 
 type ReleasePart = Omit<Release, "hash">;
 
-function rayPart(spec: ClusterSpec, node: NodeSpec, runtime: string): ReleasePart {
+function rayPart(spec: RayClusterSpec, node: NodeSpec, runtime: string): ReleasePart {
   return {
     ...commonPart(spec, node, runtime),
     kind: "ray",
     secretEnv: {},
     command: rayStartCommand(spec, node),
     rayAddress: rayAddress(spec),
-    ports: rayPorts(spec, node),
+    ports: releasePorts(spec, node, "ray"),
     startTimeoutSec: spec.timeouts.rayStartSec,
     stopTimeoutSec: RAY_STOP_TIMEOUT_SEC,
   };
@@ -68,7 +75,7 @@ function servePart(
   spec: ClusterSpec,
   node: NodeSpec,
   runtime: string,
-  rayHash: string,
+  rayHash: string | null,
   hasApiKey: boolean,
 ): ReleasePart {
   const isHead = node.name === headNode(spec).name;
@@ -77,8 +84,8 @@ function servePart(
     kind: "serve",
     ray: rayHash,
     secretEnv: isHead && hasApiKey ? { VLLM_API_KEY: API_KEY_FILE } : {},
-    command: isHead ? serveCommand(spec) : null,
-    ports: isHead ? [spec.serve.port] : [],
+    command: serveCommand(spec, node),
+    ports: releasePorts(spec, node, "serve"),
     ...(isHead ? { readiness: readinessPlan(spec) } : {}),
     startTimeoutSec: spec.timeouts.serveStartSec,
     stopTimeoutSec: spec.timeouts.stopSec,
@@ -109,6 +116,7 @@ function readinessPlan(spec: ClusterSpec): ReadinessPlan {
     prompt: "tell me how to sleep well",
     maxTokens: 8,
     requestTimeoutSec: spec.timeouts.completionSec,
+    ...(spec.topology === "data-parallel" ? { engines: spec.serve.dataParallelSize } : {}),
   };
 }
 

@@ -13,10 +13,11 @@ export interface NodeCommands {
   readonly docker: readonly string[];
   /** What the container runs: the supervisor. */
   readonly supervisor: readonly string[];
-  /** Environment of Ray and vLLM. */
+  /** Environment of vLLM, and of Ray where there is one. */
   readonly env: Readonly<Record<string, string>>;
   /** Variables whose values are in files of the container, by file: secrets are not part of a plan. */
   readonly secretEnv: Readonly<Record<string, string>>;
+  /** `null` without Ray. */
   readonly ray: readonly string[] | null;
   /** `null` on nodes that run no `vllm serve`. */
   readonly serve: readonly string[] | null;
@@ -39,7 +40,7 @@ export function renderNodeCommands(plan: ClusterPlan, commands: NodeCommands): s
   const sections = [
     `# ${node}: ${role}, ranks ${rangeText(ranks)} on NPUs ${rangeText(npus)}\n${shellJoin(commands.ssh)}`,
     `# On the host: the container. Its first process is the supervisor, which starts what follows.\n${renderCommand(commands.docker)} \\\n  ${shellJoin(commands.supervisor)}`,
-    `# In the container (docker exec -it ${plan.containerName} bash): the environment of Ray and vLLM.\n${exports.join("\n")}`,
+    `# In the container (docker exec -it ${plan.containerName} bash): the environment of ${ray === null ? "vLLM" : "Ray and vLLM"}.\n${exports.join("\n")}`,
     ...(ray === null ? [] : [renderCommand(ray)]),
     ...(serve === null ? [] : [renderCommand(serve)]),
   ];
@@ -59,8 +60,8 @@ function nodeCommands(plan: ClusterPlan, node: NodePlan): NodeCommands {
     docker: dockerRun(plan, node),
     supervisor: node.container.command,
     env: node.env,
-    secretEnv: { ...secretFiles(ray), ...secretFiles(serve) },
-    ray: ray.command,
+    secretEnv: { ...(ray === null ? {} : secretFiles(ray)), ...secretFiles(serve) },
+    ray: ray?.command ?? null,
     serve: serve.command,
   };
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ClusterPlan, NodePlan } from "../plan/cluster-plan.js";
+import type { ClusterPlan, NodePlan, Release } from "../plan/cluster-plan.js";
 import { RAY_NON_CARRY_OVER_ENV } from "../plan/node-env.js";
 import { shellQuote } from "./quote.js";
 import { stableJson } from "./stable-json.js";
@@ -23,14 +23,12 @@ export type NodeScriptName = (typeof NODE_SCRIPT_NAMES)[number];
 
 /** Everything that is staged on one node; nothing in it disturbs what runs. */
 export function stagedFiles(node: NodePlan, scripts: NodeScripts): readonly StagedFile[] {
-  const { ray, serve } = node.releases;
   return [
-    { path: `in/releases/ray-${ray.hash}.json`, content: `${stableJson(ray, 1)}\n` },
-    { path: `in/releases/serve-${serve.hash}.json`, content: `${stableJson(serve, 1)}\n` },
-    {
-      path: "in/vllm/ray_non_carry_over_env_vars.json",
-      content: `${JSON.stringify(RAY_NON_CARRY_OVER_ENV)}\n`,
-    },
+    ...releasesOf(node).map((release) => ({
+      path: `in/releases/${releaseFile(release)}`,
+      content: `${stableJson(release, 1)}\n`,
+    })),
+    ...(node.releases.ray === null ? [] : [RAY_NON_CARRY_OVER_FILE]),
     ...NODE_SCRIPT_NAMES.map((name) => ({
       path: name.endsWith(".py") ? `in/${name}` : `bin/${name}`,
       content: scripts[name],
@@ -56,8 +54,9 @@ export function renderStageScript(plan: ClusterPlan, node: NodePlan, scripts: No
     `node=${shellQuote(node.name)}`,
     STAGE_PRELUDE,
     ...files.map(renderPut),
-    `prune ${shellQuote(`ray-${node.releases.ray.hash}.json`)} 'ray-*.json'`,
-    `prune ${shellQuote(`serve-${node.releases.serve.hash}.json`)} 'serve-*.json'`,
+    ...releasesOf(node).map(
+      (release) => `prune ${shellQuote(releaseFile(release))} '${release.kind}-*.json'`,
+    ),
     "}",
     "main",
     "",
@@ -70,6 +69,19 @@ export function renderUnstageCommand(plan: ClusterPlan): string {
   const owner = shellQuote(plan.owner);
   return `base=${base}; owner=${owner}; [ -e "$base" ] || exit 0; seen=$(cat "$base/owner" 2>/dev/null || true); [ -z "$seen" ] || [ "$seen" = "$owner" ] || { echo "$base belongs to stack $seen, not to $owner: left alone" >&2; exit 1; }; rm -rf --one-file-system -- "$base"; rmdir --ignore-fail-on-non-empty -- "$(dirname "$base")"`;
 }
+
+function releasesOf({ releases: { ray, serve } }: NodePlan): readonly Release[] {
+  return ray === null ? [serve] : [ray, serve];
+}
+
+function releaseFile({ kind, hash }: Release): string {
+  return `${kind}-${hash}.json`;
+}
+
+const RAY_NON_CARRY_OVER_FILE: StagedFile = {
+  path: "in/vllm/ray_non_carry_over_env_vars.json",
+  content: `${JSON.stringify(RAY_NON_CARRY_OVER_ENV)}\n`,
+};
 
 const STAGE_PRELUDE = `fail() { echo "node $node, staging: $1" >&2; exit 1; }
 mkdir -p "$base"

@@ -137,7 +137,7 @@ const modelSchema = z.strictObject({
   }),
 });
 
-const raySchema = z.strictObject({
+export const raySchema = z.strictObject({
   port: port.default(6379).meta({
     description: "Port of the global control store on the head.",
     upstream: "ray start --port",
@@ -210,7 +210,7 @@ const serveSchema = z.strictObject({
   }),
   tensorParallelSize: positiveInt.meta({
     description:
-      "NPUs over which each layer is split. With `pipelineParallelSize` it must use every NPU of the nodes.",
+      "NPUs over which each layer is split. With the other parallel sizes it must use every NPU of the nodes.",
     unit: "NPUs",
     upstream: "vllm serve --tensor-parallel-size",
   }),
@@ -218,6 +218,28 @@ const serveSchema = z.strictObject({
     description: "Stages into which the layers are split.",
     unit: "stages",
     upstream: "vllm serve --pipeline-parallel-size",
+  }),
+  dataParallelSize: positiveInt.default(1).meta({
+    description:
+      "Engines that each hold the whole model, on `tensorParallelSize` x `pipelineParallelSize` NPUs of one node. Topology `data-parallel` only.",
+    unit: "engines",
+    upstream: "vllm serve --data-parallel-size",
+  }),
+  dataParallelRpcPort: port.optional().meta({
+    description:
+      "Port on the head where the engines of all nodes report. Topology `data-parallel` only. Default 13389.",
+    upstream: "vllm serve --data-parallel-rpc-port",
+  }),
+  apiServerCount: positiveInt.optional().meta({
+    description:
+      "Processes on the head that answer HTTP. Topology `data-parallel` only. Unset = vLLM's own default, one per engine.",
+    unit: "processes",
+    upstream: "vllm serve --api-server-count",
+  }),
+  masterPort: port.optional().meta({
+    description:
+      "Port on the head where the ranks of all nodes meet. Topology `multiprocessing` only; one node needs none. Default 29501.",
+    upstream: "vllm serve --master-port",
   }),
   enableExpertParallel: z.boolean().default(false).meta({
     description: "Splits a mixture-of-experts model by experts instead of inside each expert.",
@@ -298,8 +320,9 @@ const containerSchema = z.strictObject({
 });
 
 const timeoutsSchema = z.strictObject({
-  rayStartSec: timeoutSec.default(300).meta({
-    description: "From `ray start` to all planned nodes and NPUs.",
+  rayStartSec: timeoutSec.optional().meta({
+    description:
+      "From `ray start` to all planned nodes and NPUs. Topology `ray` only. Default 300.",
     unit: "seconds",
   }),
   serveStartSec: timeoutSec.default(3600).meta({
@@ -332,6 +355,10 @@ const supervisorSchema = z.strictObject({
   }),
 });
 
+/** How the ranks of a cluster find each other. */
+export const TOPOLOGIES = ["ray", "data-parallel", "multiprocessing"] as const;
+export type Topology = (typeof TOPOLOGIES)[number];
+
 const parsedDefaults = <T extends z.ZodType>(schema: T) => schema.prefault({} as never);
 
 export const clusterSpecSchema = z.strictObject({
@@ -339,9 +366,11 @@ export const clusterSpecSchema = z.strictObject({
     description:
       "Name of the cluster: part of every resource, container, unit and directory name. Lower-case letters, digits, hyphens.",
   }),
-  topology: z.enum(["ray"]).meta({
-    description: "How the ranks find each other.",
-    upstream: "vllm serve --distributed-executor-backend",
+  topology: z.enum(TOPOLOGIES).meta({
+    description:
+      "How the ranks find each other. `ray`: Ray places one engine over all nodes. `data-parallel`: one or more engines per node, each whole within it, all behind one API on the head. `multiprocessing`: one engine over all nodes, started by vLLM itself.",
+    upstream:
+      "vllm serve --distributed-executor-backend, --data-parallel-size, --nnodes, --headless",
   }),
   series: z.enum(SERIES_NAMES).default("A2").meta({
     description: "Server series: decides device nodes and driver files. A2 = Atlas 800I A2.",
@@ -351,7 +380,7 @@ export const clusterSpecSchema = z.strictObject({
   }),
   nodes: z.array(nodeSchema).min(1).max(64).meta({
     description:
-      "The servers; the first is the head, which runs `vllm serve` and answers requests.",
+      "The servers; the first is the head, which answers requests. The order is that of the ranks.",
   }),
   socketInterface: interfaceName.meta({
     description: "Interface that owns each node's address, as in `ip addr`.",
@@ -359,13 +388,14 @@ export const clusterSpecSchema = z.strictObject({
   }),
   image: imageSchema.meta({ description: "The container image, the same on all nodes." }),
   model: modelSchema.meta({ description: "The weights." }),
-  ray: parsedDefaults(raySchema).meta({
-    description: "Flags of `ray start`. Ports are the same on all nodes; none may collide.",
+  ray: raySchema.optional().meta({
+    description:
+      "Flags of `ray start`. Topology `ray` only. Ports are the same on all nodes; none may collide.",
   }),
-  serve: serveSchema.meta({ description: "Flags of `vllm serve`, the same on all nodes." }),
+  serve: serveSchema.meta({ description: "Flags of `vllm serve`." }),
   env: environment.default({}).meta({
     description:
-      "Environment of Ray and vLLM on all nodes, e.g. `HCCL_BUFFSIZE`. Addresses, interfaces and visible devices are set for you.",
+      "Environment of vLLM and Ray on all nodes, e.g. `HCCL_BUFFSIZE`. Addresses, interfaces and visible devices are set for you.",
   }),
   hostPaths: z.partialRecord(z.enum(HOST_PATH_KEYS), absolutePath).default({}).meta({
     description:
@@ -378,12 +408,35 @@ export const clusterSpecSchema = z.strictObject({
   }),
 });
 
-/** What a stack asks for, with all defaults filled in. */
-export type ClusterSpec = z.output<typeof clusterSpecSchema>;
 /** What a stack file contains, defaults left out. */
 export type ClusterSpecInput = z.input<typeof clusterSpecSchema>;
+/** The fields as the schema leaves them: each by itself well-formed, those of one topology without defaults. */
+export type ClusterFields = z.output<typeof clusterSpecSchema>;
+
+/** Without the fields that belong to one topology only. */
+type CommonSpec = Omit<ClusterFields, "topology" | "ray" | "serve" | "timeouts"> & {
+  readonly serve: Omit<ClusterFields["serve"], "dataParallelRpcPort" | "masterPort">;
+  readonly timeouts: Omit<ClusterFields["timeouts"], "rayStartSec">;
+};
+
+export type RayClusterSpec = CommonSpec & {
+  readonly topology: "ray";
+  readonly ray: RaySpec;
+  readonly timeouts: { readonly rayStartSec: number };
+};
+export type DataParallelClusterSpec = CommonSpec & {
+  readonly topology: "data-parallel";
+  readonly serve: { readonly dataParallelRpcPort: number };
+};
+export type MultiprocessingClusterSpec = CommonSpec & {
+  readonly topology: "multiprocessing";
+  readonly serve: { readonly masterPort: number };
+};
+
+/** What a stack asks for, with all defaults of its topology filled in and the fields of other topologies left out. */
+export type ClusterSpec = RayClusterSpec | DataParallelClusterSpec | MultiprocessingClusterSpec;
 export type NodeSpec = ClusterSpec["nodes"][number];
 export type ServeSpec = ClusterSpec["serve"];
-export type RaySpec = ClusterSpec["ray"];
+export type RaySpec = z.output<typeof raySchema>;
 export type SshSpec = ClusterSpec["ssh"];
 export type ImageSpec = ClusterSpec["image"];

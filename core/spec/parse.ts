@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type ClusterSpec, clusterSpecSchema } from "./cluster-spec.js";
 import { checkClusterRules } from "./rules.js";
 import { ClusterSpecError, type SpecIssue } from "./spec-issue.js";
+import { checkTopologyFields, specOfTopology } from "./topology-fields.js";
 
 /**
  * Turns the raw value of `vllm-ascend:cluster` into a spec with all defaults.
@@ -12,9 +13,10 @@ import { ClusterSpecError, type SpecIssue } from "./spec-issue.js";
 export function parseClusterSpec(raw: unknown): ClusterSpec {
   const parsed = clusterSpecSchema.safeParse(raw, { reportInput: true });
   if (!parsed.success) throw new ClusterSpecError(parsed.error.issues.flatMap(toSpecIssues));
-  const issues = checkClusterRules(parsed.data);
+  const spec = specOfTopology(parsed.data);
+  const issues = [...checkTopologyFields(parsed.data), ...checkClusterRules(spec)];
   if (issues.length > 0) throw new ClusterSpecError(issues);
-  return parsed.data;
+  return spec;
 }
 
 function toSpecIssues(issue: z.core.$ZodIssue): SpecIssue[] {

@@ -67,24 +67,47 @@ function devicesOfSeries(spec: ClusterSpec): SpecIssue[] {
 }
 
 function parallelSizes(spec: ClusterSpec): SpecIssue[] {
-  const { tensorParallelSize: tp, pipelineParallelSize: pp } = spec.serve;
+  const { tensorParallelSize: tp, pipelineParallelSize: pp, dataParallelSize: dp } = spec.serve;
   const counts = spec.nodes.map((node) => visibleDevices(spec, node).length);
   const npus = counts.reduce((sum, count) => sum + count, 0);
-  if (tp * pp !== npus) {
-    return [
-      {
-        path: "serve.tensorParallelSize",
-        reason: `tensorParallelSize x pipelineParallelSize must equal the NPUs of all nodes, got ${tp} x ${pp} = ${tp * pp} for ${npus} NPUs (${counts.join(" + ")}); change the sizes or visibleDevices`,
-      },
-    ];
+  const isDataParallel = spec.topology === "data-parallel";
+  const issue = (field: string, reason: string): SpecIssue[] => [
+    { path: `serve.${field}`, reason },
+  ];
+  if (isDataParallel && dp < 2) {
+    return issue(
+      "dataParallelSize",
+      `must be at least 2 with topology "data-parallel", got ${dp}; set the number of engines, or set topology: multiprocessing for one engine`,
+    );
+  }
+  const engineNpus = tp * pp;
+  const size = isDataParallel ? dp * engineNpus : engineNpus;
+  if (size !== npus) {
+    const names = ["tensorParallelSize", "pipelineParallelSize", "dataParallelSize"];
+    const sizes = [tp, pp, dp].slice(0, isDataParallel ? 3 : 2);
+    return issue(
+      "tensorParallelSize",
+      `${names.slice(0, sizes.length).join(" x ")} must equal the NPUs of all nodes, got ${sizes.join(" x ")} = ${size} for ${npus} NPUs (${counts.join(" + ")}); change the sizes or visibleDevices`,
+    );
+  }
+  if (isDataParallel && counts.some((count) => count % engineNpus !== 0)) {
+    return issue(
+      "tensorParallelSize",
+      `an engine of ${tp} x ${pp} = ${engineNpus} NPUs must lie within one node, got nodes with ${counts.join(" + ")} NPUs; use smaller sizes, or topology multiprocessing or ray for an engine over several nodes`,
+    );
+  }
+  // vLLM 0.23 `config/parallel.py`: --nnodes divides the world size, and rank // device_count tells the node of a rank.
+  if (spec.topology === "multiprocessing" && counts.some((count) => count !== counts[0])) {
+    return issue(
+      "tensorParallelSize",
+      `topology "multiprocessing" needs the same number of NPUs on every node, got ${counts.join(" + ")}; make visibleDevices equally long, or use topology ray`,
+    );
   }
   if (pp > 1 && counts.some((count) => count % tp !== 0 && tp % count !== 0)) {
-    return [
-      {
-        path: "serve.tensorParallelSize",
-        reason: `a pipeline stage of ${tp} NPUs must not straddle nodes unevenly, got nodes with ${counts.join(" + ")} NPUs; use equal nodes or another tensorParallelSize`,
-      },
-    ];
+    return issue(
+      "tensorParallelSize",
+      `a pipeline stage of ${tp} NPUs must not straddle nodes unevenly, got nodes with ${counts.join(" + ")} NPUs; use equal nodes or another tensorParallelSize`,
+    );
   }
   return [];
 }
@@ -109,19 +132,34 @@ export function plannedPorts(spec: ClusterSpec): readonly PlannedPort[] {
     first: value,
     last: value,
   });
-  const { ray } = spec;
-  return [
+  const common = [
     single("serve.port", spec.serve.port),
     single("supervisor.port", spec.supervisor.port),
-    single("ray.port", ray.port),
-    single("ray.nodeManagerPort", ray.nodeManagerPort),
-    single("ray.objectManagerPort", ray.objectManagerPort),
-    single("ray.runtimeEnvAgentPort", ray.runtimeEnvAgentPort),
-    single("ray.dashboardAgentGrpcPort", ray.dashboardAgentGrpcPort),
-    single("ray.dashboardAgentListenPort", ray.dashboardAgentListenPort),
-    single("ray.metricsExportPort", ray.metricsExportPort),
-    { path: "ray.minWorkerPort", first: ray.minWorkerPort, last: ray.maxWorkerPort },
   ];
+  switch (spec.topology) {
+    case "ray": {
+      const { ray } = spec;
+      return [
+        ...common,
+        single("ray.port", ray.port),
+        single("ray.nodeManagerPort", ray.nodeManagerPort),
+        single("ray.objectManagerPort", ray.objectManagerPort),
+        single("ray.runtimeEnvAgentPort", ray.runtimeEnvAgentPort),
+        single("ray.dashboardAgentGrpcPort", ray.dashboardAgentGrpcPort),
+        single("ray.dashboardAgentListenPort", ray.dashboardAgentListenPort),
+        single("ray.metricsExportPort", ray.metricsExportPort),
+        { path: "ray.minWorkerPort", first: ray.minWorkerPort, last: ray.maxWorkerPort },
+      ];
+    }
+    case "data-parallel":
+      return [...common, single("serve.dataParallelRpcPort", spec.serve.dataParallelRpcPort)];
+    case "multiprocessing":
+      return [
+        ...common,
+        // One node needs no meeting point of ranks.
+        ...(spec.nodes.length > 1 ? [single("serve.masterPort", spec.serve.masterPort)] : []),
+      ];
+  }
 }
 
 export interface PlannedPort {
@@ -131,12 +169,11 @@ export interface PlannedPort {
 }
 
 function distinctPorts(spec: ClusterSpec): SpecIssue[] {
-  const { minWorkerPort, maxWorkerPort } = spec.ray;
   const issues: SpecIssue[] = [];
-  if (maxWorkerPort < minWorkerPort) {
+  if (spec.topology === "ray" && spec.ray.maxWorkerPort < spec.ray.minWorkerPort) {
     issues.push({
       path: "ray.maxWorkerPort",
-      reason: `must not be below minWorkerPort, got ${maxWorkerPort} < ${minWorkerPort}; swap them`,
+      reason: `must not be below minWorkerPort, got ${spec.ray.maxWorkerPort} < ${spec.ray.minWorkerPort}; swap them`,
     });
   }
   const ports = plannedPorts(spec);
@@ -156,6 +193,7 @@ function distinctPorts(spec: ClusterSpec): SpecIssue[] {
 }
 
 function sharedMemory(spec: ClusterSpec): SpecIssue[] {
+  if (spec.topology !== "ray") return [];
   const { objectStoreMemoryGib } = spec.ray;
   const { shmSizeGib } = spec.container;
   return objectStoreMemoryGib < shmSizeGib

@@ -68,8 +68,14 @@ describe("renderStatusReport", () => {
     serve: { state: "ready", startedSec: 880 },
     failures: { count: 0, last: null },
   };
-  const head: NodeStatus = { node: "node0", role: "head", container, supervisor, clockSec: 1000 };
-  const worker: NodeStatus = { ...head, node: "node1", role: "worker" };
+  const head: NodeStatus = {
+    ...{ node: "node0", role: "head", planned: { ray: true, serve: "api" } },
+    ...{ container, supervisor, clockSec: 1000 },
+  };
+  const worker: NodeStatus = {
+    ...head,
+    ...{ node: "node1", role: "worker", planned: { ray: true, serve: "none" } },
+  };
 
   function report(...nodes: NodeStatus[]): string {
     return renderStatusReport(nodes, judgeGroup(plan, nodes));
@@ -80,6 +86,17 @@ describe("renderStatusReport", () => {
     assertGolden(
       "status/serving.txt",
       report(head, { ...worker, supervisor: { ...supervisor, serve } }),
+    );
+  });
+
+  it("says of a headless member that it serves through the head, and shows no Ray without Ray", () => {
+    const serving = { ...supervisor, ray: { state: "stopped", startedSec: 0 } };
+    assertGolden(
+      "status/serving-headless.txt",
+      report(
+        { ...head, planned: { ray: false, serve: "api" }, supervisor: serving },
+        { ...worker, planned: { ray: false, serve: "headless" }, supervisor: serving },
+      ),
     );
   });
 

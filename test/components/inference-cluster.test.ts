@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { InferenceCluster } from "../../components/index.js";
-import type { ClusterSpecInput } from "../../core/spec/cluster-spec.js";
+import type { ClusterSpecInput, Topology } from "../../core/spec/cluster-spec.js";
 import { assertGolden } from "../support/golden.js";
 import {
   isSecretValue,
@@ -18,8 +18,9 @@ const SETTINGS = { project: "vllm-ascend", stack: "production", organization: "a
 async function register(
   change: (raw: ClusterSpecInput) => void = () => undefined,
   apiKey?: pulumi.Input<string>,
+  topology: Topology = "ray",
 ): Promise<RegisteredResource[]> {
-  const raw = rawCluster();
+  const raw = rawCluster({ topology });
   change(raw);
   return runWithMocks(async () => {
     const cluster = new InferenceCluster({ cluster: raw, apiKey });
@@ -158,6 +159,27 @@ describe("InferenceCluster", () => {
     assert.equal(inputs["envs"], undefined, "environment lives in the releases");
     assert.ok(Number(inputs["destroyGraceSeconds"]) > 60);
   });
+
+  for (const topology of ["data-parallel", "multiprocessing"] as const) {
+    it(`commits serve alone under ${topology}, after all containers and boot units, with every node in view`, async function () {
+      this.timeout(30_000);
+      const withoutRay = await register(undefined, pulumi.secret("canary-key"), topology);
+      const list = (all: RegisteredResource[]) => all.map(({ urn }) => urn).sort();
+      assert.deepEqual(
+        list(withoutRay),
+        list(resources).filter((urn) => !/RayCluster|-ray-commit$/.test(urn)),
+      );
+      const { dependencies, inputs } = byName(withoutRay, "qwen-serve-commit");
+      for (const step of ["node0-container", "node1-container", "node0-boot", "node1-boot"]) {
+        assert.ok(dependencies.join().includes(`::qwen-${step}`), step);
+      }
+      const manifest = JSON.parse(inputs["stdin"] as string);
+      assert.equal(manifest.ray, null);
+      assert.deepEqual(Object.keys(manifest.containers), ["node0", "node1"]);
+      assert.equal(manifest.nodes.node1.address, "10.0.0.12");
+      assert.equal(manifest.nodes.node1.args.headless, true);
+    });
+  }
 
   it("runs everything through sudo where the user is not root", async function () {
     this.timeout(30_000);

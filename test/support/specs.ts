@@ -1,15 +1,25 @@
-import type { ClusterSpec, ClusterSpecInput } from "../../core/spec/cluster-spec.js";
+import type { ClusterSpec, ClusterSpecInput, Topology } from "../../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../../core/spec/parse.js";
 
 /** A valid host key line that belongs to no machine. */
 export const HOST_KEY = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"A".repeat(43)}`;
 
-/** A stack's raw cluster of `nodes` A2 servers: TP8 inside a node, pipeline stages over the nodes. */
-export function rawCluster(options: { nodes?: number } = {}): ClusterSpecInput {
+interface RawOptions {
+  readonly nodes?: number;
+  readonly topology?: Topology;
+}
+
+/**
+ * A stack's raw cluster of `nodes` A2 servers: TP8 inside a node; over the nodes pipeline stages, or with data parallelism one engine
+ * each (two on a single node).
+ */
+export function rawCluster(options: RawOptions = {}): ClusterSpecInput {
   const count = options.nodes ?? 2;
+  const topology = options.topology ?? "ray";
+  const engines = Math.max(2, count);
   return {
     name: "qwen",
-    topology: "ray",
+    topology,
     nodes: Array.from({ length: count }, (_, index) => ({
       name: `node${index}`,
       address: `10.0.${Math.floor(index / 200)}.${11 + (index % 200)}`,
@@ -23,8 +33,9 @@ export function rawCluster(options: { nodes?: number } = {}): ClusterSpecInput {
     model: { path: "/data/models/Qwen3-235B-A22B" },
     serve: {
       servedModelName: "qwen",
-      tensorParallelSize: 8,
-      pipelineParallelSize: count,
+      ...(topology === "data-parallel"
+        ? { tensorParallelSize: (8 * count) / engines, dataParallelSize: engines }
+        : { tensorParallelSize: 8, pipelineParallelSize: count }),
       enableExpertParallel: true,
       seed: 1024,
       maxModelLen: 8192,
@@ -38,7 +49,7 @@ export function rawCluster(options: { nodes?: number } = {}): ClusterSpecInput {
 /** The same, parsed, after a change. */
 export function aClusterSpec(
   change: (raw: ClusterSpecInput) => void = () => undefined,
-  options: { nodes?: number } = {},
+  options: RawOptions = {},
 ): ClusterSpec {
   const raw = rawCluster(options);
   change(raw);

@@ -105,12 +105,26 @@ describe("readNodeStatus", () => {
     });
   }
 
+  it("knows which members run vllm serve without HTTP", () => {
+    const spec = aClusterSpec(undefined, { topology: "data-parallel" });
+    const headless = planCluster(spec, { owner: OWNER, hasApiKey: false });
+    const failure = { kind: "refused", cause: "no sshd", next: "start it" } as const;
+    assert.deepEqual(
+      headless.nodes.map((node) => readNodeStatus(headless, node, { failure }).planned),
+      [
+        { ray: false, serve: "api" },
+        { ray: false, serve: "headless" },
+      ],
+    );
+  });
+
   it("tells a host that could not be asked", () => {
     const failure = { kind: "refused", cause: "no sshd", next: "start it" } as const;
     const status = readNodeStatus(plan, worker, { failure });
     assert.deepEqual(status, {
       node: "node1",
       role: "worker",
+      planned: { ray: true, serve: "none" },
       problem: "no sshd",
       next: "start it",
     });

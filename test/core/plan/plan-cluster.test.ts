@@ -1,38 +1,66 @@
 // Laws and goldens of the plan. Does not prove that the planned commands work: that is the lab's job.
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { ClusterPlan } from "../../../core/plan/cluster-plan.js";
+import type { ClusterPlan, NodePlan } from "../../../core/plan/cluster-plan.js";
 import { gatePlan } from "../../../core/plan/gate-plan.js";
 import { planCluster } from "../../../core/plan/plan-cluster.js";
 import { renderBootUnit } from "../../../core/render/boot-unit.js";
 import { stableJson } from "../../../core/render/stable-json.js";
 import { renderStageScript } from "../../../core/render/stage-script.js";
-import type { ClusterSpecInput } from "../../../core/spec/cluster-spec.js";
+import {
+  type ClusterSpecInput,
+  TOPOLOGIES,
+  type Topology,
+} from "../../../core/spec/cluster-spec.js";
 import { assertGolden } from "../../support/golden.js";
-import { aClusterSpec, FAKE_SCRIPTS, PLAN_OPTIONS, rawCluster } from "../../support/specs.js";
+import { aClusterSpec, FAKE_SCRIPTS, PLAN_OPTIONS } from "../../support/specs.js";
 
-const plan = (change?: (raw: ClusterSpecInput) => void, nodes = 2): ClusterPlan =>
-  planCluster(aClusterSpec(change, { nodes }), PLAN_OPTIONS);
+const plan = (
+  change?: (raw: ClusterSpecInput) => void,
+  nodes = 2,
+  topology: Topology = "ray",
+): ClusterPlan => planCluster(aClusterSpec(change, { nodes, topology }), PLAN_OPTIONS);
+
+/** `--flag=value` of a node's `vllm serve` as a record; `true` is a bare flag. */
+function serveFlags(node: NodePlan): Record<string, string | true> {
+  const { command } = node.releases.serve;
+  assert.ok(command, `${node.name} runs no serve`);
+  return Object.fromEntries(
+    command.slice(3).map((word) => {
+      const [, flag, value] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+      return [flag!, value ?? true];
+    }),
+  );
+}
 
 describe("planCluster", () => {
   it("gives the same bytes for the same spec", () => {
     assert.equal(stableJson(plan()), stableJson(plan()));
   });
 
-  const shapes: [name: string, change: (raw: ClusterSpecInput) => void][] = [
-    ["ray-tp8-pp2", () => undefined],
+  const noPipeline = (raw: ClusterSpecInput) => {
+    raw.serve.tensorParallelSize = 16;
+    delete raw.serve.pipelineParallelSize;
+  };
+  const shapes: [name: string, topology: Topology, change: (raw: ClusterSpecInput) => void][] = [
+    ["ray-tp8-pp2", "ray", () => undefined],
+    ["ray-tp16", "ray", noPipeline],
     [
-      "ray-tp16",
+      "dp2-tp8",
+      "data-parallel",
       (raw) => {
-        raw.serve.tensorParallelSize = 16;
-        delete raw.serve.pipelineParallelSize;
+        raw.serve.apiServerCount = 2;
       },
     ],
+    ["mp-tp8-pp2", "multiprocessing", () => undefined],
+    ["mp-tp16", "multiprocessing", noPipeline],
   ];
-  for (const [name, change] of shapes) {
+  for (const [name, topology, change] of shapes) {
     it(`plans what the golden files of ${name} show`, () => {
-      const planned = plan(change);
-      assertGolden(`plan/${name}/ray.manifest.json`, `${stableJson(planned.ray.manifest, 2)}\n`);
+      const planned = plan(change, 2, topology);
+      if (planned.ray !== null) {
+        assertGolden(`plan/${name}/ray.manifest.json`, `${stableJson(planned.ray.manifest, 2)}\n`);
+      }
       assertGolden(
         `plan/${name}/serve.manifest.json`,
         `${stableJson(planned.serve.manifest, 2)}\n`,
@@ -47,6 +75,122 @@ describe("planCluster", () => {
       }
     });
   }
+
+  for (const topology of TOPOLOGIES) {
+    for (const count of [1, 2, 4, 8]) {
+      it(`gives each of ${count} nodes under ${topology} its own address, NPUs and ports`, () => {
+        const planned = plan(undefined, count, topology);
+        assert.equal(planned.nodes.length, count);
+        assert.equal(planned.ray === null, topology !== "ray");
+        assert.equal(planned.serve.manifest["ray"], planned.ray?.release ?? null);
+        for (const [index, node] of planned.nodes.entries()) {
+          const { ray, serve } = node.releases;
+          assert.equal(node.role, index === 0 ? "head" : "worker");
+          assert.equal(ray === null, topology !== "ray");
+          assert.equal(serve.ray, planned.ray?.release ?? null);
+          assert.equal(serve.command === null, topology === "ray" && index > 0);
+          assert.equal(serve.readiness === undefined, index > 0);
+          assert.equal(node.env["HCCL_IF_IP"], node.connection.address);
+          assert.equal(node.env["VLLM_HOST_IP"], node.connection.address);
+          assert.deepEqual(serve.env, node.env);
+          assert.equal(node.env["ASCEND_RT_VISIBLE_DEVICES"]?.split(",").length, node.ranks.length);
+          const headOnly = ["serve.", "supervisor."];
+          assert.equal(
+            node.ports.some(({ path }) => headOnly.some((prefix) => path.startsWith(prefix))),
+            index === 0,
+          );
+          assert.deepEqual(Object.keys(serve.secretEnv), index === 0 ? ["VLLM_API_KEY"] : []);
+        }
+      });
+    }
+  }
+
+  for (const count of [1, 2, 4, 8]) {
+    it(`starts the engines of ${count} nodes with data parallelism in one row, behind the head alone`, () => {
+      const planned = plan(
+        (raw) => {
+          raw.serve.apiServerCount = 3;
+        },
+        count,
+        "data-parallel",
+      );
+      const engines = Math.max(2, count);
+      let start = 0;
+      for (const [index, node] of planned.nodes.entries()) {
+        const flags = serveFlags(node);
+        const isHead = index === 0;
+        assert.equal(flags["data-parallel-size"], String(engines));
+        assert.equal(flags["data-parallel-address"], planned.nodes[0]!.connection.address);
+        assert.equal(flags["data-parallel-rpc-port"], "13389");
+        assert.equal(flags["api-server-count"], isHead ? "3" : undefined);
+        assert.equal(flags["host"], isHead ? node.connection.address : undefined);
+        assert.equal(flags["headless"], isHead ? undefined : true);
+        assert.equal(flags["data-parallel-start-rank"], isHead ? undefined : String(start));
+        assert.equal(node.env["VLLM_ENGINE_READY_TIMEOUT_S"], "3600");
+        start += Number(flags["data-parallel-size-local"]);
+      }
+      assert.equal(start, engines);
+      assert.equal(planned.nodes[0]!.releases.serve.readiness?.engines, engines);
+      assert.deepEqual(planned.nodes[0]!.releases.serve.ports, [8000, 13389]);
+    });
+
+    it(`numbers ${count} nodes under multiprocessing, with rank 0 on the head`, () => {
+      const planned = plan(undefined, count, "multiprocessing");
+      for (const [index, node] of planned.nodes.entries()) {
+        const flags = serveFlags(node);
+        const several = (value: string) => (count === 1 ? undefined : value);
+        assert.equal(flags["distributed-executor-backend"], "mp");
+        assert.equal(flags["nnodes"], several(String(count)));
+        assert.equal(flags["node-rank"], several(String(index)));
+        assert.equal(flags["master-addr"], several(planned.nodes[0]!.connection.address));
+        assert.equal(flags["master-port"], several("29501"));
+        assert.equal(flags["headless"], index === 0 ? undefined : true);
+        assert.equal(flags["host"], index === 0 ? node.connection.address : undefined);
+      }
+      assert.deepEqual(
+        planned.nodes[0]!.releases.serve.ports,
+        count === 1 ? [8000] : [8000, 29501],
+      );
+    });
+  }
+
+  it("gives all nodes the same flags but those that tell them apart", () => {
+    const own = {
+      "data-parallel": ["host", "port", "headless", "api-server-count", "data-parallel-start-rank"],
+      multiprocessing: ["host", "port", "headless", "node-rank"],
+    };
+    for (const [topology, names] of Object.entries(own)) {
+      const [head, ...members] = plan(undefined, 4, topology as Topology).nodes.map((node) => {
+        const flags = serveFlags(node);
+        for (const name of names) delete flags[name];
+        return flags;
+      });
+      for (const member of members) assert.deepEqual(member, head);
+    }
+  });
+
+  it("counts the engines of nodes with different numbers of NPUs", () => {
+    const planned = plan(
+      (raw) => {
+        raw.nodes[1]!.visibleDevices = [0, 1, 2, 3];
+        raw.serve.tensorParallelSize = 4;
+        raw.serve.dataParallelSize = 5;
+      },
+      3,
+      "data-parallel",
+    );
+    assert.deepEqual(
+      planned.nodes.map((node) => {
+        const flags = serveFlags(node);
+        return [flags["data-parallel-size-local"], flags["data-parallel-start-rank"]];
+      }),
+      [
+        ["2", undefined],
+        ["1", "2"],
+        ["2", "3"],
+      ],
+    );
+  });
 
   it("covers ranks 0 to size-1 once, whatever NPUs the nodes give", () => {
     fc.assert(
@@ -71,12 +215,12 @@ describe("planCluster", () => {
 
   it("gives every node its own address in every address variable", () => {
     for (const node of plan(undefined, 8).nodes) {
-      const { env } = node.releases.ray;
+      const { ray } = node.releases;
+      assert.ok(ray);
+      const { env, command } = ray;
       assert.equal(env["HCCL_IF_IP"], node.connection.address);
       assert.equal(env["VLLM_HOST_IP"], node.connection.address);
-      assert.ok(
-        node.releases.ray.command?.includes(`--node-ip-address=${node.connection.address}`),
-      );
+      assert.ok(command?.includes(`--node-ip-address=${node.connection.address}`));
     }
   });
 
@@ -133,7 +277,7 @@ describe("planCluster", () => {
       assert.deepEqual(
         {
           runtime: before.nodes[0]!.runtime !== after.nodes[0]!.runtime,
-          ray: before.ray.release !== after.ray.release,
+          ray: before.ray?.release !== after.ray?.release,
           serve: before.serve.release !== after.serve.release,
           gate: stableJson(gatePlan(before)) !== stableJson(gatePlan(after)),
         },
@@ -149,7 +293,7 @@ describe("planCluster", () => {
       after.nodes.slice(0, 2).map((node) => node.runtime),
       before.nodes.map((node) => node.runtime),
     );
-    assert.notEqual(after.ray.release, before.ray.release);
+    assert.notEqual(after.ray?.release, before.ray?.release);
   });
 
   it("puts hostile values into a release byte for byte", () => {
@@ -158,7 +302,7 @@ describe("planCluster", () => {
       raw.env = { HOSTILE: hostile };
       raw.serve.extraArgs = { "chat-template": hostile };
     });
-    assert.equal(planned.nodes[0]!.releases.ray.env["HOSTILE"], hostile);
+    assert.equal(planned.nodes[0]!.releases.ray?.env["HOSTILE"], hostile);
     assert.ok(planned.nodes[0]!.releases.serve.command?.includes(`--chat-template=${hostile}`));
   });
 
@@ -176,10 +320,5 @@ describe("planCluster", () => {
     const all = [...Object.values(names), ...nodes.flatMap((node) => Object.values(node.names))];
     assertGolden("plan/names.txt", `${all.join("\n")}\n`);
     assert.equal(new Set(all).size, all.length, "two resources share a name");
-  });
-
-  it("plans a cluster of one node", () => {
-    assert.equal(planCluster(aClusterSpec(undefined, { nodes: 1 }), PLAN_OPTIONS).nodes.length, 1);
-    assert.equal(rawCluster({ nodes: 1 }).nodes.length, 1);
   });
 });

@@ -56,7 +56,7 @@ describe("renderStageScript", () => {
     const result = stage(plan);
     assert.equal(result.status, 0, result.stderr);
     const { ray } = plan.nodes[0]!.releases;
-    const file = join(plan.baseDir, `in/releases/ray-${ray.hash}.json`);
+    const file = join(plan.baseDir, `in/releases/ray-${ray?.hash}.json`);
     assert.deepEqual(JSON.parse(readFileSync(file, "utf8")), JSON.parse(JSON.stringify(ray)));
     assert.equal(statSync(plan.baseDir).mode & 0o777, 0o700);
     assert.equal(readFileSync(join(plan.baseDir, "in/supervisor.py"), "utf8"), "# supervisor.py\n");

@@ -1,7 +1,7 @@
 // Checks what a stack file may say. Does not prove that vLLM or Ray accept the values.
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { ClusterSpecInput } from "../../../core/spec/cluster-spec.js";
+import type { ClusterSpecInput, Topology } from "../../../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../../../core/spec/parse.js";
 import { ClusterSpecError } from "../../../core/spec/spec-issue.js";
 import { HOST_KEY, rawCluster } from "../../support/specs.js";
@@ -28,10 +28,25 @@ describe("parseClusterSpec", () => {
   it("accepts the smallest stack and fills in every default", () => {
     const spec = parseClusterSpec(rawCluster());
     assert.equal(spec.ssh.user, "root");
+    assert.ok(spec.topology === "ray");
     assert.equal(spec.ray.port, 6379);
+    assert.equal(spec.timeouts.rayStartSec, 300);
     assert.equal(spec.container.shmSizeGib, 16);
     assert.equal(spec.timeouts.serveStartSec, 3600);
     assert.deepEqual(spec.env, {});
+  });
+
+  it("fills in the ports of the topology, and nothing of another one", () => {
+    const dataParallel = parseClusterSpec(rawCluster({ topology: "data-parallel" }));
+    assert.ok(dataParallel.topology === "data-parallel");
+    assert.equal(dataParallel.serve.dataParallelRpcPort, 13389);
+    const multiprocessing = parseClusterSpec(rawCluster({ topology: "multiprocessing" }));
+    assert.ok(multiprocessing.topology === "multiprocessing");
+    assert.equal(multiprocessing.serve.masterPort, 29501);
+    for (const spec of [dataParallel, multiprocessing]) {
+      assert.ok(!("ray" in spec) && !("rayStartSec" in spec.timeouts));
+    }
+    assert.ok(!("masterPort" in dataParallel.serve));
   });
 
   it("reports every wrong field at once, with path, requirement and what was got", () => {
@@ -182,6 +197,132 @@ describe("parseClusterSpec", () => {
   for (const [name, change, issue] of rules) {
     it(`refuses ${name}`, () => {
       const issues = issuesAfter(change);
+      assert.equal(issues.length, 1, issues.join("\n"));
+      assert.match(issues[0]!, issue);
+    });
+  }
+
+  const topologyRules: [
+    name: string,
+    topology: Topology,
+    change: (raw: ClusterSpecInput) => void,
+    issue: RegExp,
+  ][] = [
+    [
+      "fields of Ray",
+      "data-parallel",
+      (raw) => {
+        raw.ray = {};
+      },
+      /^ray: belongs to topology "ray", got topology "data-parallel"; remove it, or set topology: ray$/,
+    ],
+    [
+      "the deadline of Ray",
+      "multiprocessing",
+      (raw) => {
+        raw.timeouts = { rayStartSec: 60 };
+      },
+      /^timeouts\.rayStartSec: belongs to topology "ray"/,
+    ],
+    [
+      "an API server count",
+      "ray",
+      (raw) => {
+        raw.serve.apiServerCount = 2;
+      },
+      /^serve\.apiServerCount: belongs to topology "data-parallel", got topology "ray"/,
+    ],
+    [
+      "the port of engines",
+      "multiprocessing",
+      (raw) => {
+        raw.serve.dataParallelRpcPort = 13389;
+      },
+      /^serve\.dataParallelRpcPort: belongs to topology "data-parallel"/,
+    ],
+    [
+      "several engines",
+      "ray",
+      (raw) => {
+        raw.serve.dataParallelSize = 2;
+      },
+      /^serve\.dataParallelSize: belongs to topology "data-parallel", .*let the other sizes cover all NPUs/,
+    ],
+    [
+      "the meeting point of ranks",
+      "data-parallel",
+      (raw) => {
+        raw.serve.masterPort = 29501;
+      },
+      /^serve\.masterPort: belongs to topology "multiprocessing"/,
+    ],
+    [
+      "data parallelism with one engine",
+      "data-parallel",
+      (raw) => {
+        delete raw.serve.dataParallelSize;
+      },
+      /^serve\.dataParallelSize: must be at least 2 .*got 1; .*topology: multiprocessing/,
+    ],
+    [
+      "engines that leave NPUs over",
+      "data-parallel",
+      (raw) => {
+        raw.serve.tensorParallelSize = 4;
+      },
+      /^serve\.tensorParallelSize: .*dataParallelSize must equal .*got 4 x 1 x 2 = 8 for 16 NPUs \(8 \+ 8\)/,
+    ],
+    [
+      "an engine over two nodes",
+      "data-parallel",
+      (raw) => {
+        raw.nodes[0]!.visibleDevices = [0, 1, 2, 3];
+        raw.nodes[1]!.visibleDevices = [0, 1];
+        raw.serve.tensorParallelSize = 3;
+      },
+      /^serve\.tensorParallelSize: an engine of 3 x 1 = 3 NPUs must lie within one node, got nodes with 4 \+ 2 NPUs/,
+    ],
+    [
+      "nodes that give different numbers of NPUs",
+      "multiprocessing",
+      (raw) => {
+        raw.nodes[0]!.visibleDevices = [0, 1, 2, 3];
+        raw.nodes[1]!.visibleDevices = [0, 1];
+        raw.serve.tensorParallelSize = 2;
+        raw.serve.pipelineParallelSize = 3;
+      },
+      /^serve\.tensorParallelSize: topology "multiprocessing" needs the same number of NPUs on every node, got 4 \+ 2/,
+    ],
+    [
+      "the API on the port of engines",
+      "data-parallel",
+      (raw) => {
+        raw.serve.port = 13389;
+      },
+      /^serve\.dataParallelRpcPort: must not collide with serve\.port, got 13389/,
+    ],
+    [
+      "a mode of load balancing as a flag",
+      "data-parallel",
+      (raw) => {
+        raw.serve.extraArgs = { "data-parallel-hybrid-lb": true };
+      },
+      /^serve\.extraArgs\.data-parallel-hybrid-lb: is a flag that the plan sets from topology/,
+    ],
+    [
+      "an environment of other engines",
+      "data-parallel",
+      (raw) => {
+        raw.env = { VLLM_DP_RANK: "1" };
+      },
+      /^env\.VLLM_DP_RANK: is set from topology/,
+    ],
+  ];
+  for (const [name, topology, change, issue] of topologyRules) {
+    it(`refuses ${name} with topology ${topology}`, () => {
+      const raw = rawCluster({ topology });
+      change(raw);
+      const issues = issuesOf(raw);
       assert.equal(issues.length, 1, issues.join("\n"));
       assert.match(issues[0]!, issue);
     });

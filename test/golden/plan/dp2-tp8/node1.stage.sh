@@ -1,0 +1,109 @@
+# Stages node node1 of cluster qwen; changes nothing that runs.
+main() {
+set -euo pipefail
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+base=/var/lib/vllm-cluster/qwen
+owner=acme/vllm-ascend/production
+node=node1
+fail() { echo "node $node, staging: $1" >&2; exit 1; }
+mkdir -p "$base"
+exec 9>"$base/lock"
+flock -w 120 9 || fail "another change holds $base/lock for more than 120 s; try again when it has ended"
+read_line() { [ ! -e "$1" ] || cat "$1"; }
+seen=$(read_line "$base/owner")
+[ -z "$seen" ] || [ "$seen" = "$owner" ] || fail "this cluster name belongs to stack $seen on this machine, not to $owner; choose another cluster name or destroy that stack first"
+seen=$(read_line "$base/node")
+[ -z "$seen" ] || [ "$seen" = "$node" ] || fail "this machine is already node $seen of this cluster; two nodes of a stack have one address or one address was moved"
+mkdir -p "$base/in/releases" "$base/in/secrets" "$base/in/vllm" "$base/bin" "$base/out"
+put() {
+  cat >"$base/$1.tmp"
+  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; else mv "$base/$1.tmp" "$base/$1"; fi
+}
+prune() { # the newest three releases of a kind stay; the one just staged counts as newest
+  touch "$base/in/releases/$1"
+  (cd "$base/in/releases" && find . -maxdepth 1 -name "$2" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -f --)
+}
+printf '%s\n' "$owner" | put owner
+printf '%s\n' "$node" | put node
+put in/releases/serve-e3717a513a7a4662.json <<'END-6bad664f2c6e'
+{
+ "cluster": "qwen",
+ "command": [
+  "vllm",
+  "serve",
+  "/data/models/Qwen3-235B-A22B",
+  "--headless",
+  "--data-parallel-size-local=1",
+  "--data-parallel-start-rank=1",
+  "--data-parallel-size=2",
+  "--data-parallel-address=10.0.0.11",
+  "--data-parallel-rpc-port=13389",
+  "--pipeline-parallel-size=1",
+  "--tensor-parallel-size=8",
+  "--enable-expert-parallel",
+  "--seed=1024",
+  "--max-model-len=8192",
+  "--max-num-seqs=25",
+  "--served-model-name=qwen",
+  "--trust-remote-code",
+  "--gpu-memory-utilization=0.9"
+ ],
+ "env": {
+  "ASCEND_RT_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7",
+  "GLOO_SOCKET_IFNAME": "enp67s0f0",
+  "HCCL_IF_IP": "10.0.0.12",
+  "HCCL_SOCKET_IFNAME": "enp67s0f0",
+  "HF_HUB_OFFLINE": "1",
+  "TP_SOCKET_IFNAME": "enp67s0f0",
+  "VLLM_ENGINE_READY_TIMEOUT_S": "3600",
+  "VLLM_HOST_IP": "10.0.0.12",
+  "VLLM_NO_USAGE_STATS": "1"
+ },
+ "hash": "e3717a513a7a4662",
+ "kind": "serve",
+ "node": "node1",
+ "nodes": [
+  {
+   "address": "10.0.0.11",
+   "name": "node0",
+   "npus": 8
+  },
+  {
+   "address": "10.0.0.12",
+   "name": "node1",
+   "npus": 8
+  }
+ ],
+ "ports": [],
+ "ray": null,
+ "restart": {
+  "backoffMaxSec": 60,
+  "backoffSec": 2,
+  "maxFailures": 5
+ },
+ "role": "member",
+ "runtime": "da0a63a5fc31f698",
+ "secretEnv": {},
+ "startTimeoutSec": 3600,
+ "stopTimeoutSec": 60
+}
+END-6bad664f2c6e
+put in/supervisor.py <<'END-2678ec634535'
+# supervisor.py
+END-2678ec634535
+put bin/commit.sh <<'END-07de6b17a9b2'
+# commit.sh
+END-07de6b17a9b2
+put bin/secrets.sh <<'END-18c854e69135'
+# secrets.sh
+END-18c854e69135
+put bin/token.sh <<'END-4f8ca67079c0'
+# token.sh
+END-4f8ca67079c0
+put bin/boot.sh <<'END-492dc2279d9f'
+# boot.sh
+END-492dc2279d9f
+prune serve-e3717a513a7a4662.json 'serve-*.json'
+}
+main
