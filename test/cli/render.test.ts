@@ -8,18 +8,23 @@ import { clusterCommands, renderNodeCommands } from "../../core/render/commands.
 import { assertGolden } from "../support/golden.js";
 import { aClusterSpec } from "../support/specs.js";
 
-const STACK = "qwen3-235b-ray-tp8-pp2";
-const FILE = join(dirname(fileURLToPath(import.meta.url)), `../../stacks/Pulumi.${STACK}.yaml`);
+const STACKS = [
+  "qwen3-235b-ray-tp8-pp2",
+  "qwen3-235b-mp-tp8-pp2",
+  "qwen3.5-397b-w8a8-dp2-tp8",
+] as const;
+const STACKS_DIR = join(dirname(fileURLToPath(import.meta.url)), "../../stacks");
 
 describe("renderNodeCommands", () => {
-  const plan = loadStackPlan({ file: FILE });
-
-  for (const commands of clusterCommands(plan)) {
-    it(`shows what runs on ${commands.node} as the golden file does, in valid bash`, () => {
-      const text = renderNodeCommands(plan, commands);
-      assertGolden(`render/${STACK}/${commands.node}.sh`, text);
-      const check = spawnSync("bash", ["-n"], { input: text, encoding: "utf8" });
-      assert.deepEqual([check.status, check.stderr], [0, ""]);
+  for (const stack of STACKS) {
+    it(`shows what runs on each node of ${stack} as the golden files do, in valid bash`, () => {
+      const plan = loadStackPlan({ file: join(STACKS_DIR, `Pulumi.${stack}.yaml`) });
+      for (const commands of clusterCommands(plan)) {
+        const text = renderNodeCommands(plan, commands);
+        assertGolden(`render/${stack}/${commands.node}.sh`, text);
+        const check = spawnSync("bash", ["-n"], { input: text, encoding: "utf8" });
+        assert.deepEqual([check.status, check.stderr], [0, ""]);
+      }
     });
   }
 
@@ -47,7 +52,7 @@ ${text}`;
     assert.deepEqual(["vllm", ...args], commands!.serve);
   });
 
-  it("shows serve on the head only, and the key's file only with a key", () => {
+  it("shows serve on the head only under Ray, and the key's file only with a key", () => {
     const planned = planCluster(aClusterSpec(), { owner: "o/p/s", hasApiKey: false });
     const [head, worker] = clusterCommands(planned);
     assert.deepEqual([head!.serve?.[0], worker!.serve], ["vllm", null]);

@@ -32,16 +32,24 @@ describe("pulumi preview", function () {
   });
   after(() => project?.remove());
 
-  it("shows the whole Ray stack of the guide on a machine that reaches no host", async () => {
-    await project.setCluster(stackCluster("qwen3-235b-ray-tp8-pp2"));
-    const { stdout } = await project.pulumi(["preview", "--json", "--stack", "preview"], {
-      quiet: true,
+  for (const stack of [
+    "qwen3-235b-ray-tp8-pp2",
+    "qwen3-235b-mp-tp8-pp2",
+    "qwen3.5-397b-w8a8-dp2-tp8",
+  ]) {
+    it(`shows all of ${stack} on a machine that reaches no host`, async () => {
+      await project.setCluster(stackCluster(stack));
+      const { stdout } = await project.pulumi(["preview", "--json", "--stack", "preview"], {
+        quiet: true,
+      });
+      const { steps } = JSON.parse(stdout) as PreviewJson;
+      const lines = steps
+        .map(({ op, urn }) => `${op} ${urn.split("::").slice(2).join("::")}`)
+        .sort();
+      assertGolden(`engine/${stack}.preview.txt`, `${lines.join("\n")}\n`);
+      assert.ok(!stdout.includes("canary-api-key"));
     });
-    const { steps } = JSON.parse(stdout) as PreviewJson;
-    const lines = steps.map(({ op, urn }) => `${op} ${urn.split("::").slice(2).join("::")}`).sort();
-    assertGolden("engine/qwen3-235b-ray-tp8-pp2.preview.txt", `${lines.join("\n")}\n`);
-    assert.ok(!stdout.includes("canary-api-key"));
-  });
+  }
 
   it("refuses a bad configuration with every problem, and no stack trace", async () => {
     const cluster = stackCluster("qwen3-235b-ray-tp8-pp2");
