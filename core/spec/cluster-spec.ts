@@ -5,7 +5,8 @@ import { HOST_PATH_KEYS, SERIES_NAMES } from "../hardware/series.js";
  * The schema of `vllm-ascend:cluster` in a stack file. Field names are those of vLLM, Ray and CANN.
  * Secrets are not part of it: they live in config keys of their own (`vllm-ascend:apiKey`).
  *
- * What a field means stands in its `meta`, nowhere else.
+ * What a field means stands in its `meta`, nowhere else: `npm run generate` makes the JSON Schema for editors and
+ * docs/configuration.md from it.
  */
 
 declare module "zod" {

@@ -1,0 +1,19 @@
+import { configurationReference } from "./configuration-reference.js";
+import { stackJsonSchema } from "./stack-json-schema.js";
+
+/** A committed file that is made from the code. */
+export interface GeneratedFile {
+  /** From the top of the repository. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export function generatedFiles(): readonly GeneratedFile[] {
+  return [
+    {
+      path: "stacks/stack.schema.json",
+      text: `${JSON.stringify(stackJsonSchema(), undefined, 2)}\n`,
+    },
+    { path: "docs/configuration.md", text: configurationReference() },
+  ];
+}
