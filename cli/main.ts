@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { addFactsCommand } from "./commands/facts.js";
 import { addGateCommand } from "./commands/gate.js";
 import { addHostkeysCommand } from "./commands/hostkeys.js";
 import { addLogsCommand } from "./commands/logs.js";
@@ -20,6 +21,7 @@ const program = new Command("vllm-cluster")
 addRenderCommand(program);
 addHostkeysCommand(program);
 addGateCommand(program);
+addFactsCommand(program);
 addStatusCommand(program);
 addLogsCommand(program);
 addSwitchCommands(program);
