@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { addChatCommand } from "./commands/chat.js";
+import { addCompleteCommand } from "./commands/complete.js";
 import { addFactsCommand } from "./commands/facts.js";
 import { addGateCommand } from "./commands/gate.js";
 import { addHostkeysCommand } from "./commands/hostkeys.js";
@@ -16,7 +18,10 @@ const program = new Command("vllm-cluster")
   .showHelpAfterError("(add --help for the options and examples)")
   .configureHelp({ sortSubcommands: false })
   .exitOverride()
-  .addHelpText("after", "\nExit codes: 0 ok, 1 finding or failure, 2 wrong usage or stack file.");
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 ok, 1 finding or failure, 2 wrong usage or stack file, 130 Ctrl-C.",
+  );
 
 addRenderCommand(program);
 addHostkeysCommand(program);
@@ -25,6 +30,8 @@ addFactsCommand(program);
 addStatusCommand(program);
 addLogsCommand(program);
 addSwitchCommands(program);
+addCompleteCommand(program);
+addChatCommand(program);
 
 // Options of commands are usage errors too; commander copies exitOverride only to commands made after it was set.
 try {

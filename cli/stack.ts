@@ -24,14 +24,32 @@ export function addStackOptions(command: Command): Command {
     .option("--file <path>", "the stack file, when it is not where Pulumi.yaml says");
 }
 
+/** A stack, read from its file. */
+export interface LoadedStack {
+  readonly plan: ClusterPlan;
+  /** As for pulumi: `<name>` or `<organization>/<project>/<name>`. */
+  readonly name: string;
+  readonly file: string;
+  /** Directory of `Pulumi.yaml`. */
+  readonly projectDir: string;
+  /** Namespace of the configuration, as in `<namespace>:apiKey`. */
+  readonly namespace: string;
+}
+
+/** As `loadStack`, the plan only. */
+export function loadStackPlan(options: StackOptions): ClusterPlan {
+  return loadStack(options).plan;
+}
+
 /**
  * Plans the cluster of a stack from its file alone: no engine, no login, no passphrase. The owner is the one that Pulumi
  * computes for the same name.
  *
  * @throws UsageError with every problem of the file.
  */
-export function loadStackPlan(options: StackOptions): ClusterPlan {
-  const names = stackName(options).split("/");
+export function loadStack(options: StackOptions): LoadedStack {
+  const name = stackName(options);
+  const names = name.split("/");
   const stack = names.at(-1)!;
   const project = findProject(process.cwd(), options.file);
   const file = options.file ?? stackFile(project, stack);
@@ -43,10 +61,11 @@ export function loadStackPlan(options: StackOptions): ClusterPlan {
     throw new UsageError(`${file} has no key ${project.name}:cluster below config:`);
   }
   try {
-    return planCluster(parseClusterSpec(raw), {
+    const plan = planCluster(parseClusterSpec(raw), {
       owner: `${organization}/${projectName}/${stack}`,
       hasApiKey: config[`${project.name}:apiKey`] !== undefined,
     });
+    return { plan, name, file, projectDir: project.dir, namespace: project.name };
   } catch (error) {
     if (error instanceof ClusterSpecError) throw new UsageError(`${file}: ${error.message}`);
     throw error;

@@ -71,6 +71,8 @@ describe("vllm-cluster", () => {
       "logs",
       "stop",
       "start",
+      "complete",
+      "chat",
     ]);
     const docs = readFileSync(join(REPO, "docs/cli.md"), "utf8");
     for (const name of names) assert.match(docs, new RegExp(`^\\$ vllm-cluster ${name}\\b`, "m"));

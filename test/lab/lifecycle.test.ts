@@ -45,6 +45,12 @@ describe("the life of a cluster", function () {
     assert.equal(response.status, 401);
   });
 
+  it("answers `vllm-cluster chat`, which takes the key from the stack's secret configuration", async () => {
+    const { code, text } = await stack.vllmCluster("chat", "--thinking=off", "--json", "hello");
+    assert.equal(code, 0, text);
+    assert.ok(JSON.parse(text).text.length > 0);
+  });
+
   it("exports endpoint, model, nodes with roles and ranks, and a curl that works as pasted", async () => {
     const outputs = await stack.project.outputs();
     assert.equal(outputs["model"], "qwen");
