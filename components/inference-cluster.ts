@@ -13,8 +13,12 @@ import { loadNodeScripts } from "./node-scripts.js";
 import { RayCluster } from "./ray-cluster.js";
 import { VllmServe } from "./vllm-serve.js";
 
+/** What an `InferenceCluster` is made from. */
 export interface InferenceClusterArgs {
-  /** The cluster as in `vllm-ascend:cluster`; plain data, because it decides which resources exist. */
+  /**
+   * The cluster as under the key `<project>:cluster` of a stack file; plain data and no `Input`, because it decides which
+   * resources exist. Its `name` is part of all resource names.
+   */
   readonly cluster: ClusterSpecInput;
   /**
    * Key that guards `/v1` of the API (`VLLM_API_KEY`). Unset = anybody who reaches the head may use it.
@@ -25,11 +29,15 @@ export interface InferenceClusterArgs {
 
 /** What a node of the cluster is for. */
 export interface NodeOutput {
+  /** As in the spec. */
   readonly name: string;
+  /** IPv4 address. */
   readonly address: string;
+  /** `head`: runs `vllm serve` and answers requests; `worker`: runs ranks only. */
   readonly role: string;
-  /** Ranks in planned order; Ray may swap equal pipeline stages between nodes. */
+  /** Ranks in planned order, e.g. `0-7`; Ray may swap equal pipeline stages between nodes. */
   readonly ranks: string;
+  /** Physical NPU ids, e.g. `0-7` or `0,2`. */
   readonly npus: string;
 }
 
@@ -44,11 +52,13 @@ export interface NodeOutput {
  * @throws pulumi.RunError with every problem of the configuration; nothing is created then.
  */
 export class InferenceCluster extends pulumi.ComponentResource {
+  /** Type in URNs. */
   static readonly token = "vllm-ascend:index:InferenceCluster";
   /** Base URL of the OpenAI-compatible API. Resolves after a completion was answered. */
   readonly endpoint: pulumi.Output<string>;
   /** Name of the model in the API. */
   readonly model: pulumi.Output<string>;
+  /** The nodes with their planned ranks, the head first. */
   readonly nodes: pulumi.Output<readonly NodeOutput[]>;
   /** A request to paste into a shell on a machine that reaches the head. */
   readonly curl: pulumi.Output<string>;

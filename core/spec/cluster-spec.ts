@@ -409,7 +409,7 @@ export const clusterSpecSchema = z.strictObject({
   }),
 });
 
-/** What a stack file contains, defaults left out. */
+/** What a stack file or a program says about a cluster; what is left out takes its default. */
 export type ClusterSpecInput = z.input<typeof clusterSpecSchema>;
 /** The fields as the schema leaves them: each by itself well-formed, those of one topology without defaults. */
 export type ClusterFields = z.output<typeof clusterSpecSchema>;

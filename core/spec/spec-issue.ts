@@ -12,7 +12,10 @@ export interface SpecIssue {
 export class ClusterSpecError extends Error {
   override readonly name = "ClusterSpecError";
 
-  constructor(readonly issues: readonly SpecIssue[]) {
+  constructor(
+    /** In the order of the stack file's schema, then of the rules between fields. */
+    readonly issues: readonly SpecIssue[],
+  ) {
     super(renderIssues(issues));
   }
 }

@@ -1,3 +1,4 @@
+import { apiReference } from "./api-reference.js";
 import { configurationReference } from "./configuration-reference.js";
 import { stackJsonSchema } from "./stack-json-schema.js";
 
@@ -15,5 +16,6 @@ export function generatedFiles(): readonly GeneratedFile[] {
       text: `${JSON.stringify(stackJsonSchema(), undefined, 2)}\n`,
     },
     { path: "docs/configuration.md", text: configurationReference() },
+    { path: "docs/api.md", text: apiReference() },
   ];
 }
