@@ -8,6 +8,7 @@ import { addHostkeysCommand } from "./commands/hostkeys.js";
 import { addLogsCommand } from "./commands/logs.js";
 import { addRenderCommand } from "./commands/render.js";
 import { addStatusCommand } from "./commands/status.js";
+import { addSummaryCommand } from "./commands/summary.js";
 import { addSwitchCommands } from "./commands/switch.js";
 import { EXIT_FINDING, EXIT_OK, EXIT_USAGE, StepError, UsageError } from "./errors.js";
 import { packageVersion } from "./package-files.js";
@@ -24,6 +25,7 @@ const program = new Command("vllm-cluster")
   );
 
 addRenderCommand(program);
+addSummaryCommand(program);
 addHostkeysCommand(program);
 addGateCommand(program);
 addFactsCommand(program);

@@ -2,7 +2,15 @@
 // change restarts, what it shows before, and that nothing is left at the end. Real vLLM: vllm.test.ts. NPUs are stand-ins.
 import assert from "node:assert/strict";
 import { assertGolden } from "../support/golden.js";
-import { API_KEY, BASE_DIR, CONTAINER, LabStack, type Running } from "../support/lab-stack.js";
+import {
+  API_KEY,
+  BASE_DIR,
+  CONTAINER,
+  LabStack,
+  previewOps,
+  type Running,
+} from "../support/lab-stack.js";
+import { recordPreview } from "../support/recorded-preview.js";
 
 describe("the life of a cluster", function () {
   this.timeout(600_000);
@@ -32,6 +40,7 @@ describe("the life of a cluster", function () {
   }
 
   it("comes up from bare hosts to an answered completion", async () => {
+    recordPreview("first-start", await stack.preview());
     const text = await stack.mustUp();
     assert.match(text, /endpoint\s*: "http:\/\/10\.77\./);
     assert.ok((await stack.complete()).length > 0);
@@ -100,6 +109,12 @@ describe("the life of a cluster", function () {
       },
     ],
     [
+      "host-key",
+      (cluster) => {
+        cluster.nodes[1]!.hostKey = cluster.nodes[0]!.hostKey;
+      },
+    ],
+    [
       "devices",
       (cluster) => {
         for (const node of cluster.nodes) node.visibleDevices = [2, 3];
@@ -121,10 +136,27 @@ describe("the life of a cluster", function () {
   ];
   for (const [name, edit] of previews) {
     it(`previews a change of ${name} as the golden file says`, async () => {
-      const ops = await stack.withChange(edit, () => stack.previewOps());
+      const preview = await stack.withChange(edit, () => stack.preview());
+      const ops = previewOps(preview);
+      recordPreview(name, preview);
       assertGolden(`lab/preview/${name}.txt`, `${ops.join("\n")}\n`);
     });
   }
+
+  it("tells in a summary what a change restarts, and logs in to no host for it", async () => {
+    const logins = await sshLogins();
+    const { code, text } = await stack.withChange(
+      (cluster) => {
+        cluster.serve.maxNumSeqs = 26;
+      },
+      () => stack.vllmCluster("summary"),
+    );
+    assert.equal(code, 0, text);
+    assert.match(text, /vLLM restarts on node0; everything else keeps running/);
+    assert.match(text, /out for about \d+ s \(the last measured start of \d{4}-\d\d-\d\d\)/);
+    assert.match(text, /args\.max-num-seqs: 25 -> 26/);
+    assert.equal(await sshLogins(), logins);
+  });
 
   it("shows a reviewer the one flag that changes", async () => {
     const { text } = await stack.withChange(
@@ -161,7 +193,9 @@ describe("the life of a cluster", function () {
   it("restarts serve only when the API key is rotated", async () => {
     const before = await stack.running();
     await stack.project.setApiKey("another-canary-key");
-    assertGolden("lab/preview/api-key.txt", `${(await stack.previewOps()).join("\n")}\n`);
+    const preview = await stack.preview();
+    recordPreview("api-key", preview);
+    assertGolden("lab/preview/api-key.txt", `${previewOps(preview).join("\n")}\n`);
     await stack.mustUp();
     assert.deepEqual(differences(before, await stack.running()), {
       containers: false,

@@ -2,6 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parsePreview } from "../../core/changes/preview.js";
 import type { ClusterSpecInput } from "../../core/spec/cluster-spec.js";
 import { type Lab, labUp } from "../../tools/lab/lab.mjs";
 import { labCluster } from "../../tools/lab-stack/lab-cluster.mjs";
@@ -112,20 +113,11 @@ export class LabStack {
     return text;
   }
 
-  /** The changes of a preview as `op type::name`, sorted; resources that stay are left out. */
-  async previewOps(): Promise<string[]> {
+  /** What `pulumi preview --json` prints. */
+  async preview(): Promise<string> {
     const { code, text } = await this.pulumi("preview", "--json");
     if (code !== 0) throw new Error(text);
-    const { steps } = JSON.parse(text.slice(text.indexOf("{"))) as {
-      steps: { op: string; urn: string }[];
-    };
-    return steps
-      .filter(({ op }) => op !== "same")
-      .map(
-        ({ op, urn }) =>
-          `${op} ${(urn.split("::")[2] ?? "").split("$").at(-1)}::${urn.split("::")[3]}`,
-      )
-      .sort();
+    return text;
   }
 
   async vllmCluster(...args: string[]): Promise<CommandResult> {
@@ -221,4 +213,12 @@ export class LabStack {
 
 function processIdentity({ hash, epoch, pid, started }: ProcessStatus): string {
   return `${hash} epoch ${epoch} pid ${pid} started ${started}`;
+}
+
+/** The changes of a preview as `op type::name`, sorted; resources that stay are left out. */
+export function previewOps(preview: string): string[] {
+  return parsePreview(preview)
+    .steps.filter(({ op }) => op !== "same")
+    .map(({ op, type, name }) => `${op} ${type}::${name}`)
+    .sort();
 }

@@ -1,0 +1,116 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { clusterChanges } from "../../core/changes/cluster-change.js";
+import { PreviewFormatError, parsePreview } from "../../core/changes/preview.js";
+import { renderMarkdown, renderText, type Summary } from "../../core/changes/render-summary.js";
+import { StepError, UsageError } from "../errors.js";
+
+interface SummaryOptions {
+  readonly stack?: string;
+  readonly preview?: string;
+  readonly format: "text" | "markdown" | "json";
+}
+
+/** `vllm-cluster summary`: what a preview means for those who use the cluster. */
+export function addSummaryCommand(program: Command): void {
+  program
+    .command("summary")
+    .summary("what a change restarts, for how long, and what clients see")
+    .description(
+      "Reads `pulumi preview --json`, or runs it, and says in three sentences what restarts in which order, how long\n" +
+        "the API is out (from the last measured start), and how to get back; then the fields that differ.\n" +
+        "Changes nothing and logs in to no host.",
+    )
+    .option("-s, --stack <name>", "the stack; without --preview its preview is run")
+    .option("--preview <file>", "output of `pulumi preview --json`, or - for standard input")
+    .addOption(
+      new Option("--format <format>", "markdown is made for one comment that is updated in place")
+        .choices(["text", "markdown", "json"])
+        .default("text"),
+    )
+    .addHelpText(
+      "after",
+      `
+Examples:
+  vllm-cluster summary --stack qwen3-235b-ray-tp8-pp2
+  pulumi preview --json > preview.json; vllm-cluster summary --preview preview.json --format markdown`,
+    )
+    .action(async ({ stack, preview: file, format }: SummaryOptions) => {
+      const summary = summarize(
+        file === undefined ? await runPreview(stack) : readPreview(file),
+        stack,
+      );
+      process.stdout.write(render(summary, format));
+    });
+}
+
+function render(summary: Summary, format: SummaryOptions["format"]): string {
+  switch (format) {
+    case "json":
+      return `${JSON.stringify(summary, undefined, 2)}\n`;
+    case "markdown":
+      return renderMarkdown(summary);
+    case "text":
+      return renderText(summary);
+  }
+}
+
+function summarize(text: string, stack: string | undefined): Summary {
+  try {
+    const preview = parsePreview(text);
+    const [urn = ""] = preview.steps.map((step) => step.urn);
+    return {
+      stack: stack ?? /^urn:pulumi:([^:]+)::/.exec(urn)?.[1] ?? "stack",
+      clusters: clusterChanges(preview),
+      warnings: preview.warnings,
+    };
+  } catch (error) {
+    if (!(error instanceof PreviewFormatError)) throw error;
+    throw new UsageError(
+      `this is not the output of \`pulumi preview --json\` (${error.message}); errors of a preview go to standard error, look there`,
+    );
+  }
+}
+
+function readPreview(file: string): string {
+  try {
+    return readFileSync(file === "-" ? 0 : file, "utf8");
+  } catch (error) {
+    throw new UsageError(
+      `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+/** @throws StepError with what pulumi said, which holds no secrets. */
+async function runPreview(stack: string | undefined): Promise<string> {
+  const args = ["preview", "--json", "--non-interactive", ...(stack ? ["--stack", stack] : [])];
+  const child = spawn("pulumi", args, { stdio: ["ignore", "pipe", "pipe"] });
+  const read = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (piece: string) => {
+      read[name] += piece;
+    });
+  }
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on("error", (error) =>
+      reject(new UsageError(`pulumi cannot be started: ${error.message}`)),
+    );
+    child.on("close", (status) => resolve(status ?? 1));
+  });
+  if (code === 0) return read.stdout;
+  throw new StepError(
+    `pulumi ${args.join(" ")} ended with ${code}:\n${failure(read.stdout, read.stderr)}`,
+  );
+}
+
+/** With `--json`, pulumi puts errors of the program into the JSON. */
+function failure(stdout: string, stderr: string): string {
+  try {
+    return [...parsePreview(stdout).errors, stderr].join("\n").trim();
+  } catch (error) {
+    if (error instanceof PreviewFormatError) return `${stdout}${stderr}`.trim();
+    throw error;
+  }
+}
