@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterPlan } from "../core/plan/cluster-plan.js";
 import { gatePlan } from "../core/plan/gate-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
+import { idRanges } from "../core/render/id-ranges.js";
 import { stableJson } from "../core/render/stable-json.js";
 import type { ClusterSpecInput } from "../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
@@ -182,15 +183,11 @@ function byNode<T, V>(
 }
 
 function nodeOutput(node: ClusterPlan["nodes"][number]): NodeOutput {
-  const range = (ids: readonly number[]) =>
-    ids.length > 1 && ids.every((id, index) => id === ids[0]! + index)
-      ? `${ids[0]}-${ids.at(-1)}`
-      : ids.join(",");
   return {
     name: node.name,
     address: node.connection.address,
     role: node.role,
-    ranks: range(node.ranks),
-    npus: range(node.visibleDevices),
+    ranks: idRanges(node.ranks),
+    npus: idRanges(node.visibleDevices),
   };
 }

@@ -1,4 +1,5 @@
 import type { ClusterPlan, MountPlan, NodePlan, Release } from "../plan/cluster-plan.js";
+import { idRanges } from "./id-ranges.js";
 import { shellJoin, shellQuote } from "./quote.js";
 
 /** What runs on one node, as the commands that a person would type. */
@@ -38,7 +39,7 @@ export function renderNodeCommands(plan: ClusterPlan, commands: NodeCommands): s
     ),
   ];
   const sections = [
-    `# ${node}: ${role}, ranks ${rangeText(ranks)} on NPUs ${rangeText(npus)}\n${shellJoin(commands.ssh)}`,
+    `# ${node}: ${role}, ranks ${idRanges(ranks)} on NPUs ${idRanges(npus)}\n${shellJoin(commands.ssh)}`,
     `# On the host: the container. Its first process is the supervisor, which starts what follows.\n${renderCommand(commands.docker)} \\\n  ${shellJoin(commands.supervisor)}`,
     `# In the container (docker exec -it ${plan.containerName} bash): the environment of ${ray === null ? "vLLM" : "Ray and vLLM"}.\n${exports.join("\n")}`,
     ...(ray === null ? [] : [renderCommand(ray)]),
@@ -106,12 +107,6 @@ function renderCommand(argv: readonly string[]): string {
   const count = firstFlag === -1 ? argv.length : firstFlag;
   const head = shellJoin(argv.slice(0, count));
   return [head, ...argv.slice(count).map((word) => `  ${shellQuote(word)}`)].join(" \\\n");
-}
-
-/** `0-7`, or `0,2,5` where ids are left out. */
-function rangeText(ids: readonly number[]): string {
-  const isRange = ids.length > 2 && ids.every((id, index) => id === ids[0]! + index);
-  return isRange ? `${ids[0]}-${ids.at(-1)}` : ids.join(",");
 }
 
 const SECRETS_DIR = "/vllm-cluster/in/secrets";

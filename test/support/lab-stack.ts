@@ -64,7 +64,7 @@ export class LabStack {
       env,
       agentSocket: lab.agentSocket,
     });
-    const stack = new LabStack(lab, project, labCluster(lab, options.image));
+    const stack = new LabStack(lab, project, labCluster(lab));
     await project.init();
     await project.setApiKey(API_KEY);
     await project.setCluster(stack.cluster);

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { selectTests } from "../../tools/test/layers.mjs";
+import {
+  EXPECTED_SEC,
+  findTestFiles,
+  jobsAtATime,
+  jobsOf,
+  selectTests,
+} from "../../tools/test/layers.mjs";
 
 const FILES = [
   "test/core/plan/a.test.ts",
@@ -11,7 +17,10 @@ const FILES = [
 
 describe("arguments of npm test", () => {
   for (const [args, expected] of [
-    [[], { unit: FILES.slice(0, 2), node: [], engine: FILES.slice(2, 3), lab: FILES.slice(3) }],
+    [
+      [],
+      { unit: FILES.slice(0, 2), processes: [], engine: FILES.slice(2, 3), lab: FILES.slice(3) },
+    ],
     [["unit"], { unit: FILES.slice(0, 2) }],
     [["engine", "lab"], { engine: FILES.slice(2, 3), lab: FILES.slice(3) }],
     [["test/lab/d.test.ts"], { lab: [FILES[3]] }],
@@ -29,10 +38,19 @@ describe("arguments of npm test", () => {
     assert.deepEqual(Object.keys(byLayer(selections)), ["lab"]);
   });
 
+  it("say how many files run at a time", () => {
+    assert.equal(selectTests(["lab", "--jobs", "1"], FILES).jobs, 1);
+    assert.equal(selectTests(["lab"], FILES).jobs, undefined);
+    for (const value of ["0", "two", undefined]) {
+      const args = ["-j", ...(value === undefined ? [] : [value])];
+      assert.throws(() => selectTests(args, FILES), /-j: how many files at a time, .*, got "/);
+    }
+  });
+
   it("refuse a path without tests", () => {
     assert.throws(() => selectTests(["test/labs"], FILES), {
       message:
-        "test/labs: neither a layer (unit, node, engine, lab) nor a test file or a folder of them",
+        "test/labs: neither a layer (unit, processes, engine, lab) nor a test file or a folder of them",
     });
   });
 
@@ -41,6 +59,40 @@ describe("arguments of npm test", () => {
       engine: [],
     });
   });
+});
+
+describe("jobs", () => {
+  it("are one for the quick layer and one per file for the others, the longest first", () => {
+    const files = [...FILES, "test/lab/recovery.test.ts", "test/lab/vllm.test.ts"];
+    const jobs = jobsOf(selectTests([], files).selections);
+    assert.deepEqual(
+      jobs.map(({ layer, files: own }) => [layer.name, ...own]),
+      [
+        ["lab", "test/lab/vllm.test.ts"],
+        ["lab", "test/lab/recovery.test.ts"],
+        ["unit", ...FILES.slice(0, 2)],
+        ["engine", "test/engine/c.test.ts"],
+        ["lab", "test/lab/d.test.ts"],
+        ["lab", "test/lab/e.test.ts"],
+      ],
+    );
+  });
+
+  it("have an expected time for test files that exist", () => {
+    const names = findTestFiles();
+    for (const file of Object.keys(EXPECTED_SEC)) assert.ok(names.includes(file), file);
+  });
+
+  for (const [cores, availableMemoryGb, expected] of [
+    [2, 22, 3],
+    [2, 12, 2],
+    [2, 4, 1],
+    [8, 22, 4],
+  ] as const) {
+    it(`run ${expected} at a time on ${cores} cores with ${availableMemoryGb} GB`, () => {
+      assert.equal(jobsAtATime({ cores, availableMemoryGb }), expected);
+    });
+  }
 });
 
 function byLayer(selections: ReturnType<typeof selectTests>["selections"]) {

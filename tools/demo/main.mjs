@@ -57,7 +57,7 @@ async function up(profile) {
   const project = projectOf(toolchain, lab);
   await numbered(3, "stack on a copy of its own", async () => {
     await project.init();
-    await project.setCluster(labCluster(lab, "vllm"));
+    await project.setCluster(labCluster(lab));
     await project.setApiKey(apiKey());
   });
   await numbered(4, "pulumi up: files, containers, Ray, vLLM, a completion", () =>

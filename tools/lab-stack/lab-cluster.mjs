@@ -1,13 +1,12 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { products } from "../lab/build/paths.mjs";
-
 /**
  * @typedef {import("../../core/spec/cluster-spec.js").ClusterSpecInput} ClusterSpecInput
  * @typedef {import("../lab/lab.mjs").Lab} Lab
  */
 
-/** What the two lab images serve. */
+/**
+ * What the two lab images serve.
+ * @type {Readonly<Record<string, {tag: string, model: string}>>}
+ */
 const WORKLOADS = {
   vllm: { tag: "lab/vllm:0.23.0", model: "tiny-moe" },
   ray: { tag: "lab/ray:2.48.0", model: "tiny-standin" },
@@ -16,12 +15,16 @@ const WORKLOADS = {
 /**
  * `vllm-ascend:cluster` for a lab: the stack `qwen3-235b-ray-tp8-pp2` with other addresses, model, image and sizes. Two NPUs of each
  * host, so that the four ranks must spread over both.
- * @param {Lab} lab
- * @param {"ray" | "vllm"} image
+ * @param {Lab} lab with one of the images
  * @returns {ClusterSpecInput}
  */
-export function labCluster(lab, image) {
-  const { tag, model } = WORKLOADS[image];
+export function labCluster(lab) {
+  const { image, imageId } = lab.record;
+  const workload = WORKLOADS[image];
+  if (workload === undefined || imageId === null) {
+    throw new Error(`lab ${lab.id} has no image to serve with: start it with image ray or vllm`);
+  }
+  const { tag, model } = workload;
   const sudo = lab.record.profile === "sudo-user";
   return {
     name: "lab",
@@ -35,7 +38,7 @@ export function labCluster(lab, image) {
       visibleDevices: [0, 1],
     })),
     socketInterface: lab.nodes[0]?.interface ?? "enp67s0f0",
-    image: { reference: tag, id: imageId(image) },
+    image: { reference: tag, id: imageId },
     model: { path: `/srv/models/${model}` },
     // The lab's two cores carry all hosts: small stores, one CPU for Ray.
     ray: { objectStoreMemoryGib: 0.1, numCpus: 1 },
@@ -57,9 +60,4 @@ export function labCluster(lab, image) {
     container: { shmSizeGib: 1, nofile: 8192 },
     timeouts: { rayStartSec: 180, serveStartSec: 420, stopSec: 20, completionSec: 120 },
   };
-}
-
-/** @param {"ray" | "vllm"} image */
-function imageId(image) {
-  return readFileSync(join(products.golden[image], "image-id"), "utf8").trim();
 }

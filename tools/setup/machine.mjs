@@ -40,7 +40,7 @@ export async function inspectMachine({ overlay }) {
     tools,
     goVersion: tools["go"] === undefined ? undefined : await goVersion(tools["go"]),
     freeDiskGb: (disk.bavail * disk.bsize) / 1e9,
-    availableMemoryGb: availableMemoryBytes() / 1e9,
+    availableMemoryGb: availableMemoryGb(),
     overlayProblem: overlay ? await tryOverlay() : undefined,
   };
 }
@@ -51,12 +51,12 @@ async function goVersion(go) {
   return ok ? stdout.trim() : undefined;
 }
 
-function availableMemoryBytes() {
+export function availableMemoryGb() {
   const path = "/proc/meminfo";
   const kib = existsSync(path)
     ? /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync(path, "utf8"))?.[1]
     : undefined;
-  return kib === undefined ? freemem() : Number(kib) * 1024;
+  return (kib === undefined ? freemem() : Number(kib) * 1024) / 1e9;
 }
 
 /** Mounts one in a mount namespace of its own, which takes everything away again. */

@@ -8,8 +8,10 @@ import { repoDir } from "../setup/paths.mjs";
  * @property {string[]} folders
  * @property {import("../setup/toolchain.mjs").Need} need
  * @property {number} timeoutSec of one test, unless the test sets its own
- * @property {boolean} isParallel files side by side: no file of the layer may disturb another
- * @property {boolean} showTests one line per test instead of one per file
+ * @property {boolean} isQuick files that compute and are done in moments: one mocha spreads them over the
+ *   cores. Otherwise a file gets a mocha of its own, and files of all such layers run side by side:
+ *   none may disturb another.
+ * @property {boolean} showTests a line per test below the one of the file
  */
 
 /** @type {readonly Layer[]} */
@@ -19,17 +21,17 @@ export const LAYERS = [
     folders: ["core", "components", "cli", "stacks", "tools"].map((name) => `test/${name}`),
     need: {},
     timeoutSec: 20,
-    isParallel: true,
+    isQuick: true,
     showTests: false,
   },
   {
-    // What runs on the hosts, with stand-ins for docker, Ray and vLLM: real processes and real waits,
-    // too slow for the layer above.
-    name: "node",
-    folders: ["test/node"],
+    // Programs as such, on this machine: what runs on the hosts with stand-ins for docker, Ray and vLLM,
+    // the CLI, the stand-ins themselves. Real processes and real waits, too slow for the layer above.
+    name: "processes",
+    folders: ["test/node", "test/processes"],
     need: {},
     timeoutSec: 60,
-    isParallel: false,
+    isQuick: false,
     showTests: false,
   },
   {
@@ -37,7 +39,7 @@ export const LAYERS = [
     folders: ["test/engine"],
     need: { engine: true },
     timeoutSec: 300,
-    isParallel: false,
+    isQuick: false,
     showTests: true,
   },
   {
@@ -45,17 +47,57 @@ export const LAYERS = [
     folders: ["test/lab"],
     need: { engine: true, lab: true },
     timeoutSec: 600,
-    isParallel: false,
+    isQuick: false,
     showTests: true,
   },
 ];
 
+/**
+ * Files that take longer than a minute, on two cores with another one beside them. The longest start
+ * first, so that none is left alone at the end; what is not listed is taken for a minute.
+ * @type {Readonly<Record<string, number>>}
+ */
+export const EXPECTED_SEC = {
+  "test/lab/vllm.test.ts": 420,
+  "test/lab/recovery.test.ts": 380,
+  "test/lab/lifecycle.test.ts": 330,
+  "test/lab/failures.test.ts": 210,
+};
+
 /** @typedef {{layer: Layer, files: string[]}} Selection */
 
+/** @typedef {{layer: Layer, files: readonly string[], expectedSec: number}} Job one process of mocha */
+
 /**
- * @param {string[]} args of the command line: names of layers, paths below test/, options for mocha
+ * @param {readonly Selection[]} selections
+ * @returns {Job[]} longest first
+ */
+export function jobsOf(selections) {
+  return selections
+    .flatMap(({ layer, files }) =>
+      layer.isQuick ? [{ layer, files }] : files.map((file) => ({ layer, files: [file] })),
+    )
+    .map(({ layer, files }) => ({
+      layer,
+      files,
+      expectedSec: Math.max(...files.map((file) => EXPECTED_SEC[file] ?? 60)),
+    }))
+    .sort((a, b) => b.expectedSec - a.expectedSec);
+}
+
+/**
+ * How many files run side by side. They mostly wait, for boots, time-outs and engines, so there may be
+ * one more of them than cores; the largest, two hosts with vLLM, take about 5 GB.
+ * @param {{cores: number, availableMemoryGb: number}} machine
+ */
+export function jobsAtATime({ cores, availableMemoryGb }) {
+  return Math.max(1, Math.min(cores + 1, Math.floor(availableMemoryGb / 5)));
+}
+
+/**
+ * @param {string[]} args of the command line: names of layers, paths below test/, --jobs, options for mocha
  * @param {readonly string[]} files all test files, as paths from the repository
- * @returns {{selections: Selection[], mochaArgs: string[]}}
+ * @returns {{selections: Selection[], mochaArgs: string[], jobs: number | undefined}}
  */
 export function selectTests(args, files) {
   /** @type {string[]} */
@@ -64,9 +106,12 @@ export function selectTests(args, files) {
   const paths = [];
   /** @type {string[]} */
   const mochaArgs = [];
+  /** @type {number | undefined} */
+  let jobs;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "";
-    if (OPTIONS_WITH_VALUE.includes(arg)) mochaArgs.push(arg, args[++i] ?? "");
+    if (arg === "--jobs" || arg === "-j") jobs = positiveInteger(arg, args[++i]);
+    else if (OPTIONS_WITH_VALUE.includes(arg)) mochaArgs.push(arg, args[++i] ?? "");
     else if (arg.startsWith("-")) mochaArgs.push(arg);
     else if (LAYERS.some(({ name }) => name === arg)) names.push(arg);
     else paths.push(arg.replace(/^\.\//, "").replace(/\/$/, ""));
@@ -87,7 +132,7 @@ export function selectTests(args, files) {
       files: own.filter((file) => isWhole || paths.some((path) => isBelow(file, path))),
     };
   }).filter(({ layer, files: own }) => own.length > 0 || everything || names.includes(layer.name));
-  return { selections, mochaArgs };
+  return { selections, mochaArgs, jobs };
 }
 
 /** @returns {string[]} paths from the repository, sorted */
@@ -96,6 +141,12 @@ export function findTestFiles() {
     .filter((path) => path.endsWith(".test.ts"))
     .map((path) => `test/${path}`)
     .sort();
+}
+
+/** @param {string} option @param {string | undefined} value */
+function positiveInteger(option, value = "") {
+  if (/^[1-9]\d*$/.test(value)) return Number(value);
+  throw new Error(`${option}: how many files at a time, a whole number above 0, got "${value}"`);
 }
 
 /** @param {string} file @param {string} path */

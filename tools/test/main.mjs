@@ -1,24 +1,34 @@
-import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { argv, env, exit } from "node:process";
 import { renderFindings } from "../setup/checks.mjs";
+import { availableMemoryGb } from "../setup/machine.mjs";
 import { logDir } from "../setup/paths.mjs";
 import { duration } from "../setup/progress.mjs";
 import { messageOf } from "../setup/run.mjs";
 import { checkMachine, ensureToolchain } from "../setup/toolchain.mjs";
-import { findTestFiles, selectTests } from "./layers.mjs";
-import { runLayer } from "./run-layer.mjs";
+import { findTestFiles, jobsAtATime, jobsOf, selectTests } from "./layers.mjs";
+import { openLog } from "./report.mjs";
+import { runJobs } from "./run-jobs.mjs";
 import { SKIP_MARK } from "./skip.mjs";
 import { Tally } from "./tally.mjs";
 
+/**
+ * @typedef {import("../setup/checks.mjs").Finding} Finding
+ * @typedef {import("../setup/toolchain.mjs").Toolchain} Toolchain
+ * @typedef {import("./layers.mjs").Selection} Selection
+ */
+
 const DEFAULT_DEADLINE_MIN = 80;
-const KEPT_LOGS = 20;
+const KEPT_RUNS = 20;
 
 const isCi = !["", "0", "false", undefined].includes(env["CI"]);
 const begin = Date.now();
 const tally = new Tally();
 const stop = new AbortController();
-const logPath = openLog();
+const runDir = makeRunDir();
+const { print } = openLog(join(runDir, "run.log"), `npm test ${argv.slice(2).join(" ")}`);
 let isTesting = false;
 
 await main();
@@ -26,11 +36,12 @@ await main();
 async function main() {
   watchDeadline();
   try {
-    const { selections, mochaArgs } = selectTests(argv.slice(2), findTestFiles());
-    const blocked = await preflight(selections);
-    for (const selection of selections) {
-      if (stop.signal.aborted) break;
-      await testLayer(selection, mochaArgs, blocked);
+    const { selections, mochaArgs, jobs } = selectTests(argv.slice(2), findTestFiles());
+    const findings = await checkAll(selections);
+    // What is known within seconds comes before a set-up that may take half an hour.
+    for (const isQuick of [true, false]) {
+      const group = selections.filter(({ layer }) => layer.isQuick === isQuick);
+      await testGroup(group, mochaArgs, findings, jobs);
     }
   } catch (error) {
     tally.fail("set-up", "running the tests", messageOf(error));
@@ -40,10 +51,10 @@ async function main() {
 
 /**
  * The whole machine is checked before anything starts, so that one look tells all that is missing.
- * @param {import("./layers.mjs").Selection[]} selections
- * @returns {Promise<import("../setup/checks.mjs").Finding[]>}
+ * @param {Selection[]} selections
+ * @returns {Promise<Finding[]>}
  */
-async function preflight(selections) {
+async function checkAll(selections) {
   const findings = await checkMachine({
     engine: selections.some(({ layer }) => layer.need.engine),
     lab: selections.some(({ layer }) => layer.need.lab),
@@ -54,12 +65,39 @@ async function preflight(selections) {
 }
 
 /**
- * @param {import("./layers.mjs").Selection} selection
+ * @param {Selection[]} selections layers that run side by side
  * @param {string[]} mochaArgs
- * @param {import("../setup/checks.mjs").Finding[]} findings
+ * @param {Finding[]} findings
+ * @param {number | undefined} jobs how many files at a time were asked for
  */
-async function testLayer({ layer, files }, mochaArgs, findings) {
-  const isSkipForbidden = isCi && layer.name === "lab";
+async function testGroup(selections, mochaArgs, findings, jobs) {
+  /** @type {Map<string, Toolchain>} */
+  const toolchains = new Map();
+  for (const selection of selections) {
+    if (stop.signal.aborted) return;
+    const toolchain = await prepare(selection, findings);
+    if (toolchain !== undefined) toolchains.set(selection.layer.name, toolchain);
+  }
+  const ready = selections.filter(({ layer }) => toolchains.has(layer.name));
+  const atATime =
+    jobs ?? jobsAtATime({ cores: availableParallelism(), availableMemoryGb: availableMemoryGb() });
+  isTesting = true;
+  await runJobs(jobsOf(ready), {
+    atATime,
+    mochaArgs: [...mochaArgs, ...(isCi ? ["--forbid-only"] : [])],
+    toolchainOf: ({ name }) => /** @type {Toolchain} */ (toolchains.get(name)),
+    ...{ runDir, tally, isSkipForbidden, print },
+    stop: stop.signal,
+  });
+  isTesting = false;
+}
+
+/**
+ * @param {Selection} selection
+ * @param {Finding[]} findings
+ * @returns {Promise<Toolchain | undefined>} undefined: the layer cannot run, and that is counted
+ */
+async function prepare({ layer, files }, findings) {
   const blocking = findings.filter(
     ({ scope }) =>
       scope === "all" ||
@@ -68,103 +106,43 @@ async function testLayer({ layer, files }, mochaArgs, findings) {
   );
   if (files.length === 0) {
     tally.fail(layer.name, "the layer", `no test files below ${layer.folders.join(", ")}`);
-    return;
+    return undefined;
   }
   if (blocking.length > 0) {
-    skipLayer(layer.name, files, blocking, isSkipForbidden);
-    return;
+    skipLayer(layer, files, blocking);
+    return undefined;
   }
-  let toolchain;
   try {
-    toolchain = await ensureToolchain({ need: layer.need });
+    const toolchain = await ensureToolchain({ need: layer.need });
+    print(`${layer.name}: ${files.length} files; ${toolchain.summary}`);
+    return toolchain;
   } catch (error) {
     tally.fail(layer.name, "set-up", messageOf(error));
     print(`${layer.name}: set-up failed, see below`);
-    return;
-  }
-  print(`${layer.name}: ${files.length} files; ${toolchain.summary}`);
-  const shown = layer.showTests ? perTest() : perFile();
-  /** @type {string | undefined} */
-  let running;
-  isTesting = true;
-  const started = Date.now();
-  const incomplete = await runLayer({
-    selection: { layer, files },
-    mochaArgs: [...mochaArgs, ...(isCi ? ["--forbid-only"] : [])],
-    node: toolchain.node,
-    env: toolchain.env,
-    logPath,
-    stop: stop.signal,
-    onEvent: (event) => {
-      if (event.event === "begin") running = event.title;
-      if (event.event !== "end") return;
-      running = undefined;
-      const { file, title, ms, error, state } = event;
-      const counted = tally.add(
-        state,
-        { layer: layer.name, file, title, ms, error },
-        { isSkipForbidden },
-      );
-      shown.add(counted, event);
-    },
-  });
-  isTesting = false;
-  shown.finish();
-  print(`${layer.name}: done in ${duration((Date.now() - started) / 1000)}`);
-  // What was stopped is told as such already, but for a test that did not answer to it.
-  if (incomplete !== undefined && (running !== undefined || !stop.signal.aborted)) {
-    tally.fail(layer.name, running ?? "the run", incomplete);
+    return undefined;
   }
 }
 
 /**
  * A whole layer that the machine cannot run counts once per test file.
- * @param {string} layer
+ * @param {import("./layers.mjs").Layer} layer
  * @param {string[]} files
- * @param {import("../setup/checks.mjs").Finding[]} findings
- * @param {boolean} isSkipForbidden
+ * @param {Finding[]} findings
  */
-function skipLayer(layer, files, findings, isSkipForbidden) {
+function skipLayer(layer, files, findings) {
   const why = findings.map(({ check, problem }) => `${check}: ${problem}`).join(", ");
   const remedy = findings.map(({ remedy: text }) => text).join("; ");
-  print(`${layer}: skipped, ${why}`);
+  print(`${layer.name}: skipped, ${why}`);
   for (const file of files) {
     const title = `${file}${SKIP_MARK}${why}; remedy: ${remedy}`;
-    tally.add("skipped", { layer, file, title, ms: 0 }, { isSkipForbidden });
+    const outcome = { layer: layer.name, file, title, ms: 0 };
+    tally.add("skipped", outcome, { isSkipForbidden: isSkipForbidden(layer) });
   }
 }
 
-/** @typedef {{add(state: string, event: {file: string, title: string, ms: number}): void, finish(): void}} Shown */
-
-/** @returns {Shown} */
-function perTest() {
-  return {
-    add: (state, { title, ms }) =>
-      print(`  ${state === "passed" ? "ok" : state}  ${title} (${duration(ms / 1000)})`),
-    finish: () => undefined,
-  };
-}
-
-/** @returns {Shown} */
-function perFile() {
-  /** @type {{file: string, counts: Map<string, number>} | undefined} */
-  let current;
-  const finish = () => {
-    if (current === undefined) return;
-    const { file, counts } = current;
-    const text = [...counts].map(([state, count]) => `${count} ${state}`).join(", ");
-    print(`  ${counts.has("failed") ? "failed" : "ok"}  ${file}: ${text}`);
-    current = undefined;
-  };
-  return {
-    add(state, { file, title, ms }) {
-      if (file !== current?.file) finish();
-      current ??= { file, counts: new Map() };
-      current.counts.set(state, (current.counts.get(state) ?? 0) + 1);
-      log(`  ${state}  ${title} (${ms} ms)`);
-    },
-    finish,
-  };
+/** @param {import("./layers.mjs").Layer} layer */
+function isSkipForbidden({ name }) {
+  return isCi && name === "lab";
 }
 
 /** The closing line comes in time for whoever runs this under a limit of their own. */
@@ -192,14 +170,17 @@ function close() {
   }
   const details = tally.details();
   if (details !== "") print(`\n${details}\n`);
-  print(`whole log: ${logPath} (${duration((Date.now() - begin) / 1000)})`);
+  print(`logs, one per file: ${runDir} (${duration((Date.now() - begin) / 1000)})`);
   print(tally.closingLine());
   exit(tally.isGreen() ? 0 : 1);
 }
 
-function openLog() {
+/** @returns {string} a folder for the logs of this run; the oldest runs make room */
+function makeRunDir() {
+  const stamp = new Date().toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
+  const path = join(logDir, `test-${stamp}-${process.pid}`);
   try {
-    mkdirSync(logDir, { recursive: true });
+    mkdirSync(path, { recursive: true });
   } catch (error) {
     process.stderr.write(
       `${logDir} cannot be written (${messageOf(error)}): ` +
@@ -208,23 +189,10 @@ function openLog() {
     process.stdout.write("0 passed, 1 failed, 0 skipped\n");
     exit(1);
   }
-  const old = readdirSync(logDir)
-    .filter((name) => /^test-.*\.log$/.test(name))
+  const runs = readdirSync(logDir)
+    .filter((name) => /^test-\d/.test(name))
     .sort();
-  for (const name of old.slice(0, -KEPT_LOGS)) rmSync(join(logDir, name));
-  const stamp = new Date().toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
-  const path = join(logDir, `test-${stamp}-${process.pid}.log`);
-  writeFileSync(path, `npm test ${argv.slice(2).join(" ")}\n`);
+  for (const name of runs.slice(0, -KEPT_RUNS))
+    rmSync(join(logDir, name), { recursive: true, force: true });
   return path;
-}
-
-/** @param {string} text */
-function print(text) {
-  process.stdout.write(`${text}\n`);
-  log(text);
-}
-
-/** @param {string} text */
-function log(text) {
-  appendFileSync(logPath, `${text}\n`);
 }

@@ -33,9 +33,15 @@ export class Tally {
     return "failed";
   }
 
-  /** @param {string} layer @param {string} title @param {string} error of something that is no test */
-  fail(layer, title, error) {
-    this.failures.push({ layer, file: "", title, ms: 0, error });
+  /**
+   * Something that is no test.
+   * @param {string} layer
+   * @param {string} title
+   * @param {string} error
+   * @param {string} [file]
+   */
+  fail(layer, title, error, file = "") {
+    this.failures.push({ layer, file, title, ms: 0, error });
   }
 
   closingLine() {

@@ -1,6 +1,6 @@
 /**
  * The stand-ins for npu-smi and hccn_tool, run on the Python that lab hosts have, against outputs
- * recorded on real hosts (lab-fixtures/INDEX.md). Does not prove that a driver newer than those
+ * recorded on real hosts (test/tools/lab-fixtures/INDEX.md). Does not prove that a driver newer than those
  * recordings says the same.
  */
 import assert from "node:assert/strict";
@@ -28,7 +28,7 @@ import { skip } from "../../tools/test/skip.mjs";
 import { type Recording, recorded } from "./lab-recordings.js";
 
 const overlay = fileURLToPath(new URL("../../tools/lab/overlay", import.meta.url));
-const fixtures = fileURLToPath(new URL("lab-fixtures", import.meta.url));
+const fixtures = fileURLToPath(new URL("../tools/lab-fixtures", import.meta.url));
 
 describe("the lab's stand-ins for npu-smi and hccn_tool", function () {
   this.timeout(20_000);

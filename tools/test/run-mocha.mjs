@@ -12,12 +12,13 @@ const REPORTER = fileURLToPath(new URL("reporter.mjs", import.meta.url));
 const STOP_GRACE_MS = 90_000;
 
 /**
- * @typedef {object} LayerRun
- * @property {import("./layers.mjs").Selection} selection
- * @property {string[]} mochaArgs
+ * @typedef {object} MochaRun
+ * @property {import("./layers.mjs").Layer} layer
+ * @property {readonly string[]} files
+ * @property {readonly string[]} mochaArgs
  * @property {string} node
  * @property {NodeJS.ProcessEnv} env
- * @property {string} logPath receives what the tests print
+ * @property {string} logPath receives what the tests print; of this run alone
  * @property {AbortSignal} stop ends the run early
  * @property {(event: import("./reporter.mjs").TestEvent) => void} onEvent
  * @property {number} [endGraceMs] how long mocha may take to end after its last test: it waits for
@@ -25,12 +26,13 @@ const STOP_GRACE_MS = 90_000;
  */
 
 /**
- * Runs the test files of one layer in one mocha process.
- * @param {LayerRun} run
+ * Runs test files of one layer in one mocha process.
+ * @param {MochaRun} run
  * @returns {Promise<string | undefined>} why the run is incomplete, if it is
  */
-export async function runLayer({
-  selection,
+export async function runMocha({
+  layer,
+  files,
   mochaArgs,
   node,
   env,
@@ -39,17 +41,14 @@ export async function runLayer({
   onEvent,
   endGraceMs = 20_000,
 }) {
-  const { layer, files } = selection;
-  const events = `${logPath}.${layer.name}.events`;
+  const events = `${logPath}.events`;
   writeFileSync(events, "");
   const log = openSync(logPath, "a");
   const args = [
     ...[MOCHA, "--reporter", REPORTER, "--reporter-option", `events=${events}`],
     ...["--timeout", String(layer.timeoutSec * 1000)],
     // mocha's own choice is one job less than cores, which is none gained on two.
-    ...(layer.isParallel
-      ? ["--parallel", "--jobs", String(Math.max(2, availableParallelism()))]
-      : []),
+    ...(layer.isQuick ? ["--parallel", "--jobs", String(Math.max(2, availableParallelism()))] : []),
     ...[...mochaArgs, ...files],
   ];
   // A process group of its own: Ctrl-C reaches mocha only through `stop`, which lets it clean up.

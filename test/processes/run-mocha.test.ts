@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LAYERS } from "../../tools/test/layers.mjs";
 import type { TestEvent } from "../../tools/test/reporter.mjs";
-import { runLayer } from "../../tools/test/run-layer.mjs";
+import { runMocha } from "../../tools/test/run-mocha.mjs";
 
-describe("running a layer", function () {
+describe("running test files", function () {
   this.timeout(30_000);
   let dir: string;
   let logPath: string;
   beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), "run-layer-"));
+    dir = mkdtempSync(join(tmpdir(), "run-mocha-"));
     logPath = join(dir, "log");
   });
   afterEach(() => {
@@ -24,11 +24,9 @@ describe("running a layer", function () {
     { stop = new AbortController().signal, isParallel = false } = {},
   ) {
     const events: TestEvent[] = [];
-    const incomplete = await runLayer({
-      selection: {
-        layer: { ...LAYERS[0]!, isParallel },
-        files: [`test/tools/fixtures/${fixture}`],
-      },
+    const incomplete = await runMocha({
+      layer: { ...LAYERS[0]!, isQuick: isParallel },
+      files: [`test/processes/fixtures/${fixture}`],
       mochaArgs: [],
       node: process.execPath,
       env: process.env,
@@ -48,22 +46,22 @@ describe("running a layer", function () {
       assert.deepEqual(
         ends.map(({ state, title, file }) => [state, title, file]),
         [
-          ["passed", "outcomes › passes", "test/tools/fixtures/outcomes.mocha.ts"],
-          ["failed", "outcomes › fails", "test/tools/fixtures/outcomes.mocha.ts"],
+          ["passed", "outcomes › passes", "test/processes/fixtures/outcomes.mocha.ts"],
+          ["failed", "outcomes › fails", "test/processes/fixtures/outcomes.mocha.ts"],
           [
             "skipped",
             "outcomes › skips itself — skipped: no NPU; remedy: use a machine with one",
-            "test/tools/fixtures/outcomes.mocha.ts",
+            "test/processes/fixtures/outcomes.mocha.ts",
           ],
           [
             "skipped",
             "outcomes › of a suite › are skipped — skipped: not root; remedy: run as root",
-            "test/tools/fixtures/outcomes.mocha.ts",
+            "test/processes/fixtures/outcomes.mocha.ts",
           ],
         ],
       );
       assert.match(ends[1]?.error ?? "", /one is not two/);
-      assert.equal(existsSync(`${logPath}.unit.events`), false);
+      assert.equal(existsSync(`${logPath}.events`), false);
     });
   }
 
