@@ -35,9 +35,9 @@ export function groupCommit(
     name,
     {
       connection: headOf(plan).connection,
-      // The real deadline is in the manifest; this one only ends what the supervisor could not.
+      // The supervisor knows the real deadlines; these only end what hangs.
       create: `timeout -k 30 90000 bash ${script} commit`,
-      delete: `timeout -k 10 900 bash -c ${shellQuote(`[ ! -e ${script} ] || bash ${script} forget ${kind}`)}`,
+      delete: `timeout -k 30 90000 bash -c ${shellQuote(`[ ! -e ${script} ] || bash ${script} forget ${kind}`)}`,
       stdin: manifest,
       progress: true,
     },

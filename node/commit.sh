@@ -2,7 +2,8 @@
 # usage: commit.sh commit <manifest | commit.sh forget ray|serve
 #
 # Runs a step of the supervisor in this node's container, under the host's lock. Called by Pulumi over SSH with a
-# constant command line, so that a library upgrade changes no resource; the deadline is in the manifest.
+# constant command line, so that a library upgrade changes no resource. The supervisor knows the deadlines (manifest,
+# stop time-outs of the releases); the caller ends what hangs.
 set -euo pipefail
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -21,12 +22,12 @@ main() {
       await_container || fail "container $container does not run: $(container_state)
 next: journalctl -u $container.service; docker logs --tail 30 $container"
       # 9>&-: a process in the container must not keep the host's lock.
-      docker exec -i "$container" python3 /vllm-cluster/in/supervisor.py commit 9>&-
+      docker exec -i "$container" python3 /vllm-cluster/in/supervisor commit 9>&-
       ;;
     forget)
       # On the way to destroy: a container that is gone or down has nothing to forget.
       is_running || exit 0
-      timeout -k 10 600 docker exec "$container" python3 /vllm-cluster/in/supervisor.py forget "$1" </dev/null 9>&-
+      docker exec "$container" python3 /vllm-cluster/in/supervisor forget "$1" </dev/null 9>&-
       ;;
     *) fail "unknown step $step" ;;
   esac

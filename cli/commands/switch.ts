@@ -45,7 +45,7 @@ Examples:
     .action(async (options: StackOptions) => {
       const plan = loadStackPlan(options);
       const head = plan.nodes[0]!;
-      // Draining and stopping, and the same again for what does not end by itself.
+      // The supervisor gives up after twice the stop grace; what is added here only ends what hangs.
       const waitSec = 2 * head.container.stopGraceSec;
       const progress = linePrinter("");
       const { code, stderr, failure } = await runOnNode(head, {
@@ -74,7 +74,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 container=${shellQuote(container)}
 running=$(timeout -k 2 20 docker container inspect --format '{{.State.Running}}' "$container" 2>&1 </dev/null) || { echo "$running" >&2; exit 1; }
 if [ "$running" != true ]; then echo "container $container does not run" >&2; exit 1; fi
-timeout -k 5 ${waitSec + 30} docker exec "$container" python3 /vllm-cluster/in/supervisor.py set ${state} --deadline=${waitSec} 2>&1 </dev/null
+timeout -k 5 ${waitSec + 30} docker exec "$container" python3 /vllm-cluster/in/supervisor set ${state} 2>&1 </dev/null
 }
 main
 `;

@@ -60,7 +60,7 @@ export function supervisorCommand(
     "supervisor",
     "python3",
     "-u",
-    `${CONTAINER_DIR}/in/supervisor.py`,
+    `${CONTAINER_DIR}/in/supervisor`,
     "run",
     `--cluster=${spec.name}`,
     `--node=${node.name}`,

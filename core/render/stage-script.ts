@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ClusterPlan, NodePlan, Release } from "../plan/cluster-plan.js";
 import { RAY_NON_CARRY_OVER_ENV } from "../plan/node-env.js";
 import { shellQuote } from "./quote.js";
-import { stableJson } from "./stable-json.js";
+import { contentHash, stableJson } from "./stable-json.js";
 
 /** One file to put on a host, below the cluster's directory. */
 export interface StagedFile {
@@ -10,18 +10,21 @@ export interface StagedFile {
   readonly content: string;
 }
 
-/** The static files of `node/`, by file name; read by whoever has a file system. */
-export type NodeScripts = Readonly<Record<NodeScriptName, string>>;
-export const NODE_SCRIPT_NAMES = [
-  "supervisor.py",
-  "commit.sh",
-  "secrets.sh",
-  "token.sh",
-  "boot.sh",
-] as const;
-export type NodeScriptName = (typeof NODE_SCRIPT_NAMES)[number];
+/** The static files of `node/` that are staged; read by whoever has a file system. */
+export interface NodeScripts {
+  /** Scripts of the host, by file name. */
+  readonly host: Readonly<Record<HostScriptName, string>>;
+  /** The modules of the Python package `supervisor`, by path below it. */
+  readonly supervisor: Readonly<Record<string, string>>;
+}
+export const HOST_SCRIPT_NAMES = ["commit.sh", "secrets.sh", "token.sh", "boot.sh"] as const;
+export type HostScriptName = (typeof HOST_SCRIPT_NAMES)[number];
 
-/** Everything that is staged on one node; nothing in it disturbs what runs. */
+/**
+ * Everything that is staged on one node, in this order; nothing in it disturbs what runs. The supervisor's modules go into
+ * a folder that is named by their content, and only then the launcher names that folder: what starts in the middle of a
+ * staging reads the modules of one version.
+ */
 export function stagedFiles(node: NodePlan, scripts: NodeScripts): readonly StagedFile[] {
   return [
     ...releasesOf(node).map((release) => ({
@@ -29,11 +32,33 @@ export function stagedFiles(node: NodePlan, scripts: NodeScripts): readonly Stag
       content: `${stableJson(release, 1)}\n`,
     })),
     ...(node.releases.ray === null ? [] : [RAY_NON_CARRY_OVER_FILE]),
-    ...NODE_SCRIPT_NAMES.map((name) => ({
-      path: name.endsWith(".py") ? `in/${name}` : `bin/${name}`,
-      content: scripts[name],
-    })),
+    ...HOST_SCRIPT_NAMES.map((name) => ({ path: `bin/${name}`, content: scripts.host[name] })),
+    ...Object.entries(scripts.supervisor)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, content]) => ({
+        path: `in/${supervisorFolder(scripts)}/supervisor/${name}`,
+        content,
+      })),
+    { path: "in/supervisor", content: supervisorLauncher(supervisorFolder(scripts)) },
   ];
+}
+
+/** The folder below `in/` that holds this version of the package `supervisor`. */
+function supervisorFolder({ supervisor }: NodeScripts): string {
+  return `supervisor-${contentHash(supervisor)}`;
+}
+
+/** What `python3 /vllm-cluster/in/supervisor` runs: one small file, replaced by one rename. */
+function supervisorLauncher(folder: string): string {
+  return `# Runs the version of the supervisor that was staged last.
+import os
+import sys
+
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "${folder}")
+from supervisor.__main__ import main
+
+sys.exit(main())
+`;
 }
 
 /**
@@ -43,6 +68,8 @@ export function stagedFiles(node: NodePlan, scripts: NodeScripts): readonly Stag
  */
 export function renderStageScript(plan: ClusterPlan, node: NodePlan, scripts: NodeScripts): string {
   const files = stagedFiles(node, scripts);
+  const folder = supervisorFolder(scripts);
+  const folders = new Set(files.map(({ path }) => path.slice(0, path.lastIndexOf("/"))));
   return [
     `# Stages node ${node.name} of cluster ${plan.cluster}; changes nothing that runs.`,
     "main() {",
@@ -53,10 +80,12 @@ export function renderStageScript(plan: ClusterPlan, node: NodePlan, scripts: No
     `owner=${shellQuote(plan.owner)}`,
     `node=${shellQuote(node.name)}`,
     STAGE_PRELUDE,
+    `(cd "$base" && mkdir -p ${[...folders].sort().map(shellQuote).join(" ")})`,
     ...files.map(renderPut),
     ...releasesOf(node).map(
-      (release) => `prune ${shellQuote(releaseFile(release))} '${release.kind}-*.json'`,
+      (release) => `prune in/releases ${shellQuote(releaseFile(release))} '${release.kind}-*.json'`,
     ),
+    `prune in ${folder} 'supervisor-*'`,
     "}",
     "main",
     "",
@@ -92,14 +121,16 @@ seen=$(read_line "$base/owner")
 [ -z "$seen" ] || [ "$seen" = "$owner" ] || fail "this cluster name belongs to stack $seen on this machine, not to $owner; choose another cluster name or destroy that stack first"
 seen=$(read_line "$base/node")
 [ -z "$seen" ] || [ "$seen" = "$node" ] || fail "this machine is already node $seen of this cluster; two nodes of a stack have one address or one address was moved"
-mkdir -p "$base/in/releases" "$base/in/secrets" "$base/in/vllm" "$base/bin" "$base/out"
+mkdir -p "$base/in/secrets" "$base/out"
 put() {
   cat >"$base/$1.tmp"
-  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; else mv "$base/$1.tmp" "$base/$1"; fi
+  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; return; fi
+  sync "$base/$1.tmp" # else a power cut can leave the new name with nothing in it
+  mv "$base/$1.tmp" "$base/$1"
 }
-prune() { # the newest three releases of a kind stay; the one just staged counts as newest
-  touch "$base/in/releases/$1"
-  (cd "$base/in/releases" && find . -maxdepth 1 -name "$2" -printf '%T@ %f\\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -f --)
+prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one just staged counts as newest
+  touch "$base/$1/$2"
+  (cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -rf --)
 }
 printf '%s\\n' "$owner" | put owner
 printf '%s\\n' "$node" | put node`;

@@ -17,27 +17,30 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SUPERVISOR = HERE.parents[1] / "node" / "supervisor.py"
+NODE_SCRIPTS = HERE.parents[1] / "node"
 PYTHON = [sys.executable, "-S"]  # -S: the machine's own site-packages only cost time
-# Imported, not run as a script: so its byte code is compiled once.
-MAIN = "import sys, supervisor; sys.exit(supervisor.main())"
+# As the staged launcher does (core/render/stage-script.ts).
+MAIN = "import sys; from supervisor.__main__ import main; sys.exit(main())"
 ENV = {
     **os.environ,
-    "PYTHONPATH": str(SUPERVISOR.parent),
+    "PYTHONPATH": str(NODE_SCRIPTS),
 }
 API_KEY = "sk-canary-5e1f0a77"
 TOKEN = "group-token-canary-93ab"
+# On a machine that is busy with something else: every bound of a test, times this.
+PATIENCE = float(os.environ.get("SUPERVISOR_TEST_PATIENCE", "1"))
+LEASE_SEC = round(2 * PATIENCE)
 TIMING = {
     "tick": 0.05,
     "heartbeat": 0.1,
-    "lease": 2.0,
+    "lease": LEASE_SEC,
     "check": 0.05,
-    "kill_wait": 2.0,
+    "kill_wait": 2.0 * PATIENCE,
     "leftover_grace": 0.3,
     "scan": 0.5,
     "status": 0.2,
-    "prestart": 1.0,
-    "free": 5.0,
+    "prestart": 1.0 * PATIENCE,
+    "free": 5.0 * PATIENCE,
 }
 
 
@@ -115,7 +118,7 @@ class LiveGroup:
                 "FAKE_NPUS": "8",
                 "HCCL_IF_IP": address,
             },
-            "startTimeoutSec": 15,
+            "startTimeoutSec": 15 * PATIENCE,
             "stopTimeoutSec": 1,
             "restart": {"maxFailures": 5, "backoffSec": 0.2, "backoffMaxSec": 1},
         }
@@ -136,7 +139,7 @@ class LiveGroup:
                 "model": "m",
                 "prompt": "p",
                 "maxTokens": 1,
-                "requestTimeoutSec": 2,
+                "requestTimeoutSec": 2 * PATIENCE,
             }
         else:
             release["command"] = None if self.topology == "ray" else [*command, "--headless"]
@@ -165,12 +168,17 @@ class LiveGroup:
     def run(self, name: str, *words: str, stdin: str = "", timeout: float = 60) -> Result:
         command = [*PYTHON, "-c", MAIN, "--base", str(self.base(name)), *words]
         done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=timeout, env=ENV
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout * PATIENCE,
+            env=ENV,
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
     def commit(self, kind: str, digest: str, node: str = "node0", **more: Any) -> Result:
-        manifest = {"kind": kind, "release": digest, "deadlineSec": 30, **more}
+        manifest = {"kind": kind, "release": digest, "deadlineSec": 30 * PATIENCE, **more}
         return self.run(node, "commit", stdin=json.dumps(manifest))
 
     def bring_up(self) -> None:
@@ -201,7 +209,7 @@ class LiveGroup:
             return None
 
     def wait(self, truth: Callable[[], Any], seconds: float = 30.0) -> Any:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, LookupError):
                 value = truth()

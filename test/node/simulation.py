@@ -1,6 +1,6 @@
 """A group of supervisors without processes, sockets, files or time.
 
-The pure cores of node/supervisor.py, driven by a seeded random number generator through faults,
+The pure cores of node/supervisor/core, driven by a seeded random number generator through faults,
 with the invariants checked after every step.
 
 Proves nothing about the effects (signals, /proc, TCP, HTTP); test_live.py does that.
@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import sys
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "node"))
+from supervisor.core.desired import Desired
+from supervisor.core.group import Group
+from supervisor.core.head import HeadCore
+from supervisor.core.member import MemberCore
+from supervisor.core.node import NodeInput
+from supervisor.core.release import KINDS, PlannedNode, Readiness, Release, RestartPolicy
+from supervisor.core.run import Check, CheckResult
+from supervisor.core.slot import Act, Facts, Ident
+from supervisor.core.timing import Timing
 
-import supervisor as sv  # noqa: E402
-
-TIMING = sv.Timing(prestart=20, free=20, kill_wait=4, leftover_grace=2, reset=60)
+TIMING = Timing(prestart=20, free=20, kill_wait=4, leftover_grace=2, reset=60)
 
 
 class InvariantBroken(AssertionError):
@@ -29,7 +33,7 @@ class InvariantBroken(AssertionError):
 class Process:
     """A fake main process with one fake child that may outlive it."""
 
-    ident: sv.Ident
+    ident: Ident
     born: float
     obeys_term: bool
     lingers: float  # how long its child outlives it without being killed
@@ -91,9 +95,9 @@ class Node:
         self.draining = False
         instance = f"{self.name}#{self.boots}"
         if self.is_head:
-            self.core = sv.HeadCore(self.name, "c", instance, TIMING, self.world.epoch_on_disk)
+            self.core = HeadCore(self.name, "c", instance, TIMING, self.world.epoch_on_disk)
         else:
-            self.core = sv.MemberCore(self.name, instance, TIMING)
+            self.core = MemberCore(self.name, instance, TIMING)
 
     def power_off(self, now: float, seconds: float) -> None:
         """The container is killed: all its processes go with it."""
@@ -102,7 +106,7 @@ class Node:
         self.processes = {"ray": None, "serve": None}
         self.world.disconnect(self if not self.is_head else None)
 
-    def facts(self, now: float) -> dict[str, sv.Facts]:
+    def facts(self, now: float) -> dict[str, Facts]:
         result = {}
         for kind, slot in self.core.node.slots.items():
             blocked = None
@@ -110,10 +114,10 @@ class Node:
                 blocked = "port 1 is held" if now < self.port_busy_until else ""
             process = self.processes[kind]
             if process is None or process.ident != slot.ident:
-                result[kind] = sv.Facts(blocked=blocked)
+                result[kind] = Facts(blocked=blocked)
                 continue
             child = not process.alive and process.lives(now)
-            result[kind] = sv.Facts(
+            result[kind] = Facts(
                 alive=process.alive,
                 pid=1,
                 started=process.born,
@@ -141,9 +145,9 @@ class World:
         self.head = self.nodes[self.names[0]]
         self.epoch_on_disk = 0
         self.disk_full_until = 0.0
-        self.desired: sv.Desired | None = None
+        self.desired: Desired | None = None
         self.revision = 0
-        self.checks: list[tuple[float, sv.Check]] = []
+        self.checks: list[tuple[float, Check]] = []
         self.calm = False  # no more faults
         self.faults: list[tuple[float, str]] = []
 
@@ -151,12 +155,12 @@ class World:
 
     def _releases(self, name: str) -> dict[str, Any]:
         planned = tuple(
-            sv.PlannedNode(other, f"10.0.0.{index}", 8) for index, other in enumerate(self.names)
+            PlannedNode(other, f"10.0.0.{index}", 8) for index, other in enumerate(self.names)
         )
         head = name == self.names[0]
 
-        def release(kind: str, digest: str, ray: str | None, runs: bool) -> sv.Release:
-            return sv.Release(
+        def release(kind: str, digest: str, ray: str | None, runs: bool) -> Release:
+            return Release(
                 kind=kind,
                 hash=digest,
                 runtime="rt",
@@ -169,10 +173,10 @@ class World:
                 start_timeout=40.0,
                 stop_timeout=5.0,
                 ports=(),
-                restart=sv.RestartPolicy(3, 1.0, 8.0),
+                restart=RestartPolicy(3, 1.0, 8.0),
                 ray=ray,
                 ray_address="10.0.0.0:6379",
-                readiness=sv.Readiness("http://x", "m", "p", 1, 5, 0, 0) if head else None,
+                readiness=Readiness("http://x", "m", "p", 1, 5, 0, 0) if head else None,
             )
 
         if self.topology == "mp":
@@ -191,7 +195,7 @@ class World:
 
     def want(self, state: str, ray: str | None, serve: str | None, secrets: str = "") -> None:
         self.revision += 1
-        self.desired = sv.Desired(state, ray, serve, str(self.revision), secrets)
+        self.desired = Desired(state, ray, serve, str(self.revision), secrets)
 
     # ---- one step of everything
 
@@ -209,7 +213,7 @@ class World:
 
     def _step_node(self, node: Node) -> None:
         now = self.now
-        inp = sv.NodeInput(node.facts(now), node.releases(now), draining=node.draining, wall=now)
+        inp = NodeInput(node.facts(now), node.releases(now), draining=node.draining, wall=now)
         if node.is_head:
             results = tuple(self._judge(check) for at, check in self.checks if now >= at)
             self.checks = [item for item in self.checks if now < item[0]]
@@ -235,7 +239,7 @@ class World:
     def _disk(self) -> str:
         return "no space left on device" if self.now < self.disk_full_until else ""
 
-    def _perform(self, node: Node, act: sv.Act) -> None:
+    def _perform(self, node: Node, act: Act) -> None:
         now = self.now
         process = node.processes.get(act.kind)
         if act.verb == "epoch":
@@ -334,9 +338,9 @@ class World:
 
     # ---- what a look outside would find
 
-    def _judge(self, check: sv.Check) -> sv.CheckResult:
+    def _judge(self, check: Check) -> CheckResult:
         truth = getattr(self, f"_truth_{check.what}")(check.release)
-        return sv.CheckResult(check.number, truth, "fine" if truth else f"no {check.what}")
+        return CheckResult(check.number, truth, "fine" if truth else f"no {check.what}")
 
     def _lives(self, node: Node, kind: str, digest: str, age: float) -> bool:
         process = node.processes[kind]
@@ -347,10 +351,10 @@ class World:
             and self.now - process.born >= age
         )
 
-    def _truth_health(self, release: sv.Release) -> bool:
+    def _truth_health(self, release: Release) -> bool:
         return self._lives(self.head, "ray", release.hash, 1.0)
 
-    def _truth_probe(self, release: sv.Release) -> bool:
+    def _truth_probe(self, release: Release) -> bool:
         return all(
             self._lives(node, "ray", release.hash, 1.0) for node in self.nodes.values()
         ) and not (
@@ -361,7 +365,7 @@ class World:
             )
         )
 
-    def _truth_completion(self, release: sv.Release) -> bool:
+    def _truth_completion(self, release: Release) -> bool:
         runs = [
             node
             for node in self.nodes.values()
@@ -378,7 +382,7 @@ class World:
         if not truth:
             raise InvariantBroken(f"seed {self.seed}, {self.topology}, t={self.now:.1f}: {text}")
 
-    def live(self, kind: str) -> list[tuple[str, sv.Ident]]:
+    def live(self, kind: str) -> list[tuple[str, Ident]]:
         return [
             (node.name, process.ident)
             for node in self.nodes.values()
@@ -386,7 +390,7 @@ class World:
         ]
 
     def check(self) -> None:
-        for kind in sv.KINDS:
+        for kind in KINDS:
             idents = {ident for _, ident in self.live(kind)}
             self.require(len(idents) <= 1, f"two epochs of {kind} live: {self.live(kind)}")
         group = self.head.core.group if self.head.core else None
@@ -411,7 +415,7 @@ class World:
                 if process and process.lives(self.now) and self.now > process.immortal_until + 10:
                     self.require(False, f"{node.name} runs {process.ident} without its head")
 
-    def missing_processes(self, group: sv.Group) -> list[str]:
+    def missing_processes(self, group: Group) -> list[str]:
         return [
             f"{kind} on {name}"
             for kind, run in group.runs.items()
@@ -420,7 +424,7 @@ class World:
             if (name, run.ident) not in self.live(kind)
         ]
 
-    def _check_spawn(self, node: Node, kind: str, ident: sv.Ident) -> None:
+    def _check_spawn(self, node: Node, kind: str, ident: Ident) -> None:
         self.require(
             ident.epoch <= self.epoch_on_disk, f"epoch {ident.epoch} used before it was written"
         )
@@ -470,7 +474,7 @@ def fault(world: World) -> str:
     """One random fault, now."""
     rng, now = world.random, world.now
     node = world.nodes[rng.choice(world.names)]
-    kind = rng.choice(sv.KINDS)
+    kind = rng.choice(KINDS)
     what = rng.choice(FAULTS)
     world.faults.append((now, node.name))
     process = node.processes[kind]

@@ -10,14 +10,23 @@ import unittest
 from collections.abc import Callable
 from typing import Any
 
-from simulation import TIMING, World, run_until, sv
+from simulation import TIMING, World, run_until
+from supervisor.core.group import Group
+from supervisor.core.judge import judge_completion, judge_ray, parse_metrics
+from supervisor.core.looks import Looks
+from supervisor.core.member import MemberCore
+from supervisor.core.node import NodeInput
+from supervisor.core.release import KINDS, PlannedNode, Readiness, Release, RestartPolicy
+from supervisor.core.run import CheckResult, GroupInput, Run
+from supervisor.core.slot import NO_FACTS, NOTHING, Act, Facts, Ident, Slot
+from supervisor.core.stall import StallWatch
 
-IDENT = sv.Ident("h", 3)
-RUNS = sv.Facts(alive=True, pid=7)
+IDENT = Ident("h", 3)
+RUNS = Facts(alive=True, pid=7)
 CHILD = "pid 8 (VLLM::EngineCore, state S)"
 
 
-def a_release(**changes: Any) -> sv.Release:
+def a_release(**changes: Any) -> Release:
     world = World(0, nodes=2, topology="ray")
     return dataclasses.replace(world.releases["node0"]["serve:s1"], **changes)
 
@@ -30,30 +39,28 @@ class OneSlot(unittest.TestCase):
     """A slot fed by hand: (time, wanted, facts) -> actions and state."""
 
     def setUp(self) -> None:
-        self.slot = sv.Slot("serve", TIMING)
+        self.slot = Slot("serve", TIMING)
         self.release: Any = a_release(stop_timeout=5.0)
 
-    def step(
-        self, now: float, want: Any, facts: sv.Facts = sv.NO_FACTS, force: bool = False
-    ) -> Any:
+    def step(self, now: float, want: Any, facts: Facts = NO_FACTS, force: bool = False) -> Any:
         acts = self.slot.step(now, want, self.release, facts, "not wanted", force)
         return [act.verb for act in acts], self.slot.state
 
     def start(self) -> None:
         self.assertEqual(self.step(0, IDENT), ([], "blocked"))
-        self.assertEqual(self.step(0, IDENT, sv.Facts(blocked="")), (["spawn"], "running"))
+        self.assertEqual(self.step(0, IDENT, Facts(blocked="")), (["spawn"], "running"))
         self.assertEqual(self.step(1, IDENT, RUNS), ([], "running"))
 
     def test_it_starts_only_after_the_ports_were_looked_at(self) -> None:
         self.step(0, IDENT)
-        self.assertEqual(self.step(0, IDENT, sv.Facts(blocked=None)), ([], "blocked"))
-        self.assertEqual(self.step(1, IDENT, sv.Facts(blocked="port 1 is held")), ([], "blocked"))
+        self.assertEqual(self.step(0, IDENT, Facts(blocked=None)), ([], "blocked"))
+        self.assertEqual(self.step(1, IDENT, Facts(blocked="port 1 is held")), ([], "blocked"))
         self.assertEqual(self.slot.reason, "port 1 is held")
-        self.assertEqual(self.step(2, IDENT, sv.Facts(blocked="")), (["spawn"], "running"))
+        self.assertEqual(self.step(2, IDENT, Facts(blocked="")), (["spawn"], "running"))
 
     def test_a_port_that_stays_held_is_a_failed_start_with_its_reason(self) -> None:
         self.step(0, IDENT)
-        held = sv.Facts(blocked="port 1 is held")
+        held = Facts(blocked="port 1 is held")
         self.step(TIMING.prestart - 1, IDENT, held)
         self.assertEqual(self.step(TIMING.prestart, IDENT, held), ([], "empty"))
         assert self.slot.exit
@@ -70,42 +77,42 @@ class OneSlot(unittest.TestCase):
     def test_leftovers_get_their_own_sigterm_and_a_short_grace(self) -> None:
         self.start()
         self.step(10, None, RUNS)
-        left = sv.Facts(exit=exited(0), leftovers=(CHILD,))
+        left = Facts(exit=exited(0), leftovers=(CHILD,))
         self.assertEqual(self.step(11, None, left), (["term"], "stopping"))
         self.assertEqual(self.step(12.9, None, left), ([], "stopping"))
         self.assertEqual(self.step(13, None, left), (["kill"], "killing"))
 
     def test_what_outlives_sigkill_is_stuck_named_and_killed_again(self) -> None:
         self.start()
-        left = sv.Facts(exit=exited(0), leftovers=("pid 8 (python3, state D, uninterruptible)",))
+        left = Facts(exit=exited(0), leftovers=("pid 8 (python3, state D, uninterruptible)",))
         self.step(10, None, RUNS)
         for now in (11, 13, 17):
             self.step(now, None, left)
         self.assertEqual(self.slot.state, "stuck")
         self.assertIn("serve outlives SIGKILL: pid 8 (python3, state D", self.slot.reason)
-        self.assertEqual(self.step(18, sv.Ident("h", 4), left), ([], "stuck"))
+        self.assertEqual(self.step(18, Ident("h", 4), left), ([], "stuck"))
         self.assertEqual(self.step(21, None, left), (["kill"], "stuck"))
-        self.assertEqual(self.step(22, None, sv.Facts(exit=exited(0))), ([], "empty"))
+        self.assertEqual(self.step(22, None, Facts(exit=exited(0))), ([], "empty"))
 
     def test_an_exit_nobody_asked_for_is_remembered_and_the_rest_is_ended(self) -> None:
         self.start()
-        crash = sv.Facts(exit=exited(1), leftovers=(CHILD,), tail=("last words",))
+        crash = Facts(exit=exited(1), leftovers=(CHILD,), tail=("last words",))
         self.assertEqual(self.step(10, IDENT, crash), (["term"], "stopping"))
         assert self.slot.exit
         self.assertEqual((self.slot.exit["exitCode"], self.slot.exit["tail"]), (1, ["last words"]))
 
     def test_an_epoch_that_ended_is_never_started_again_a_newer_one_is(self) -> None:
         self.start()
-        self.step(10, IDENT, sv.Facts(exit=exited(1)))
-        self.step(11, IDENT, sv.Facts(exit=exited(1)))
+        self.step(10, IDENT, Facts(exit=exited(1)))
+        self.step(11, IDENT, Facts(exit=exited(1)))
         self.assertEqual(self.slot.state, "empty")
         for epoch in (1, 2, 3):
-            self.assertEqual(self.step(12, sv.Ident("h", epoch)), ([], "empty"))
-        self.assertEqual(self.step(13, sv.Ident("h", 4)), ([], "blocked"))
+            self.assertEqual(self.step(12, Ident("h", epoch)), ([], "empty"))
+        self.assertEqual(self.step(13, Ident("h", 4)), ([], "blocked"))
 
     def test_another_epoch_of_the_same_release_replaces_the_process(self) -> None:
         self.start()
-        self.assertEqual(self.step(10, sv.Ident("h", 4), RUNS), (["term"], "stopping"))
+        self.assertEqual(self.step(10, Ident("h", 4), RUNS), (["term"], "stopping"))
 
     def test_a_node_without_a_command_runs_nothing(self) -> None:
         self.release = a_release(command=None)
@@ -128,9 +135,9 @@ class OneSlot(unittest.TestCase):
 
 class OneMember(unittest.TestCase):
     def setUp(self) -> None:
-        self.member = sv.MemberCore("node1", "i1", TIMING)
+        self.member = MemberCore("node1", "i1", TIMING)
         releases = World(0, nodes=2, topology="ray").releases["node1"]
-        self.input = sv.NodeInput({"ray": sv.Facts(blocked="")}, releases)
+        self.input = NodeInput({"ray": Facts(blocked="")}, releases)
 
     def target(self, now: float, epoch: int | None, sequence: int = 1) -> None:
         ray = {"hash": "r1", "epoch": epoch} if epoch else None
@@ -179,10 +186,10 @@ class OneMember(unittest.TestCase):
         self.member.on_target(
             0, {"sequence": 1, "target": {"ray": ray, "serve": serve}, "group": {}}
         )
-        self.input.facts = {kind: sv.Facts(blocked="") for kind in sv.KINDS}
+        self.input.facts = {kind: Facts(blocked="") for kind in KINDS}
         self.verbs(0)
         self.verbs(0.1)
-        self.input.facts = {kind: RUNS for kind in sv.KINDS}
+        self.input.facts = {kind: RUNS for kind in KINDS}
         self.input.draining = True
         acts = self.member.step(1, self.input)
         self.assertEqual([(act.verb, act.kind) for act in acts], [("term", "serve")])
@@ -205,7 +212,7 @@ class TheGroup(unittest.TestCase):
         self.world.want("running", "r1", "s1")
 
     @property
-    def group(self) -> sv.Group:
+    def group(self) -> Group:
         return self.world.head.core.group
 
     def until(self, truth: Callable[[], Any], seconds: float = 120) -> None:
@@ -233,15 +240,15 @@ class TheGroup(unittest.TestCase):
         self.assertEqual(self.group.runs["ray"].ident.epoch, 3)
 
     def test_a_restarted_member_is_never_told_an_epoch_that_its_predecessor_was_told(self) -> None:
-        self.until(lambda: self.group.targets.get("node1", sv.NOTHING)["ray"])
+        self.until(lambda: self.group.targets.get("node1", NOTHING)["ray"])
         report = dict(self.world.nodes["node1"].core.report(), instance="another")
         self.world.head.core.on_report(self.world.now, "node1", report)
         self.world._step_node(self.world.head)
-        self.assertEqual(self.group.targets["node1"], sv.NOTHING)
+        self.assertEqual(self.group.targets["node1"], NOTHING)
 
     def test_a_ray_that_is_not_as_planned_gets_no_serve_and_is_given_up(self) -> None:
         blame = {"node": "node1"}
-        self.world._judge = lambda check: sv.CheckResult(  # type: ignore[method-assign]
+        self.world._judge = lambda check: CheckResult(  # type: ignore[method-assign]
             check.number, check.what == "health", "node1 has not joined Ray", blame
         )
         self.until_reason("ray nodes: node1 has not joined Ray")
@@ -302,7 +309,7 @@ class TheGroup(unittest.TestCase):
         slots = views["node0"].report["slots"]
         slots["ray"]["exit"] = {**exited(1), "epoch": 1, "tail": []}
         views["node1"] = views["node1"]._replace(fresh=False)
-        inp = sv.GroupInput(self.world.desired, self.world.releases["node0"], views, 2)
+        inp = GroupInput(self.world.desired, self.world.releases["node0"], views, 2)
         self.group._watch(self.world.now, inp)
         assert self.group.last_failure
         self.assertEqual(self.group.last_failure["node"], "node0")
@@ -357,21 +364,20 @@ class TheGroup(unittest.TestCase):
         self.assertEqual(self.group.state, "ready")
 
     def test_a_stall_is_reported_only_when_requests_run_and_no_token_comes(self) -> None:
-        release = a_release(readiness=sv.Readiness("u", "m", "p", 1, 5, 10.0, 60.0))
-        group = sv.Group("node0", TIMING, 0)
-        run = sv.Run(release, 1, ("node0",), 0.0)
+        release = a_release(readiness=Readiness("u", "m", "p", 1, 5, 10.0, 60.0))
+        looks = Looks(TIMING)
+        stall = StallWatch(looks)
+        run = Run(release, 1, ("node0",), 0.0)
         run.phase = "ready"
 
         def watch(now: float, ok: bool, tokens: float, running: float) -> str:
-            acts: list[sv.Act] = []
-            inp = sv.GroupInput(None, {}, {}, 1)
-            group._watch_completions(now, inp, run, acts)
+            acts: list[Act] = []
+            stall.step(now, run, acts)
             for act in acts:
                 data = {"tokens": tokens, "running": running}
-                result = sv.CheckResult(act.data.number, ok, "timed out", data)
-                group._take_results(now, [result])
-            group._watch_completions(now, inp, run, [])
-            return group.warning
+                looks.take(now, [CheckResult(act.data.number, ok, "timed out", data)])
+            stall.step(now, run, [])
+            return stall.warning
 
         self.assertEqual(watch(0, False, 5, 3), "")
         for now in (10, 30, 50):
@@ -391,7 +397,7 @@ class TheGroup(unittest.TestCase):
 
 
 class Judgements(unittest.TestCase):
-    PLANNED = (sv.PlannedNode("node0", "10.0.0.1", 8), sv.PlannedNode("node1", "10.0.0.2", 8))
+    PLANNED = (PlannedNode("node0", "10.0.0.1", 8), PlannedNode("node1", "10.0.0.2", 8))
 
     def seen(self, *nodes: tuple[str, bool, float], free: float = 16) -> dict[str, Any]:
         return {
@@ -417,7 +423,7 @@ class Judgements(unittest.TestCase):
             (self.seen(*good, free=12), "12 of 16 NPUs are free in Ray"),
         ]
         for seen, problem in cases:
-            self.assertEqual(sv.judge_ray(self.PLANNED, seen)[0], problem)
+            self.assertEqual(judge_ray(self.PLANNED, seen)[0], problem)
 
     def test_only_an_answer_with_a_choice_is_a_completion(self) -> None:
         good = [
@@ -425,9 +431,9 @@ class Judgements(unittest.TestCase):
             b'{"choices": [{"text": "", "finish_reason": "length"}]}',
         ]
         bad = [b"", b"ok", b"{}", b'{"choices": []}', b'{"choices": [{"text": ""}]}', b"[1]"]
-        self.assertEqual([sv.judge_completion(body) for body in good], ["", ""])
+        self.assertEqual([judge_completion(body) for body in good], ["", ""])
         for body in bad:
-            self.assertIn("the answer holds no completion", sv.judge_completion(body))
+            self.assertIn("the answer holds no completion", judge_completion(body))
 
     def test_metrics_are_summed_over_engines(self) -> None:
         text = (
@@ -437,10 +443,10 @@ class Judgements(unittest.TestCase):
             'vllm:num_requests_running{engine="0"} 2.0\n'
             "vllm:num_requests_running_other 9.0\n"
         )
-        self.assertEqual(sv.parse_metrics(text), {"tokens": 1505.0, "running": 2.0})
+        self.assertEqual(parse_metrics(text), {"tokens": 1505.0, "running": 2.0})
 
     def test_back_off_doubles_up_to_its_maximum(self) -> None:
-        policy = sv.RestartPolicy()
+        policy = RestartPolicy()
         self.assertEqual([policy.delay(n) for n in (1, 2, 3, 6, 99)], [2, 4, 8, 60, 60])
 
 

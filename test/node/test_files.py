@@ -10,7 +10,13 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from simulation import sv
+from supervisor.client import Refused, locked
+from supervisor.core.fields import BadFile
+from supervisor.core.release import Release, RestartPolicy, parse_release
+from supervisor.files import DesiredFile, Layout, ReleaseStore, read_epoch, write_atomically
+from supervisor.logs import TAIL_LINES, LogPump, Redactor, RotatingFile
+from supervisor.ports import port_problem
+from supervisor.text import TAIL_LINE_CHARS
 
 
 def raw_release(**changes: Any) -> dict[str, Any]:
@@ -40,12 +46,12 @@ class WithFolder(unittest.TestCase):
 
 class Releases(WithFolder):
     def test_a_release_of_the_plan_is_read_with_its_defaults(self) -> None:
-        release = sv.parse_release(raw_release())
+        release = parse_release(raw_release())
         self.assertEqual(
             (release.address, release.stop_timeout, release.ports), ("10.0.0.1", 30, ())
         )
-        self.assertEqual(release.restart, sv.RestartPolicy(5, 2, 60))
-        self.assertIsNone(sv.parse_release(raw_release(command=None, rayAddress=None)).command)
+        self.assertEqual(release.restart, RestartPolicy(5, 2, 60))
+        self.assertIsNone(parse_release(raw_release(command=None, rayAddress=None)).command)
 
     def test_what_is_wrong_is_named_by_its_field(self) -> None:
         cases: list[tuple[Any, str]] = [
@@ -65,12 +71,12 @@ class Releases(WithFolder):
             (raw_release(readiness={"url": "x:1"}), "readiness.url: must be http://ADDRESS:PORT"),
         ]
         for raw, text in cases:
-            with self.assertRaises(sv.BadFile) as caught:
-                sv.parse_release(raw)
+            with self.assertRaises(BadFile) as caught:
+                parse_release(raw)
             self.assertIn(text, str(caught.exception))
 
     def test_a_release_made_for_something_else_is_reported_not_started(self) -> None:
-        layout = sv.Layout(self.folder)
+        layout = Layout(self.folder)
         layout.releases.mkdir(parents=True)
         files = {
             "ray-r1.json": raw_release(),
@@ -82,10 +88,10 @@ class Releases(WithFolder):
         for name, content in files.items():
             (layout.releases / name).write_text(json.dumps(content))
         (layout.releases / "ray-r5.json").write_text("{")
-        store = sv.ReleaseStore(layout, "c", "node0", "rt")
+        store = ReleaseStore(layout, "c", "node0", "rt")
         found = store.releases(0)
         self.assertEqual(sorted(found), [f"ray:r{number}" for number in range(1, 6)])
-        self.assertIsInstance(found["ray:r1"], sv.Release)
+        self.assertIsInstance(found["ray:r1"], Release)
         self.assertIn("needs runtime other, this container is rt", found["ray:r2"])
         self.assertIn("was made for node node0 of cluster d", found["ray:r3"])
         self.assertIn("holds ray release r1, which is not its file name", found["ray:r4"])
@@ -93,13 +99,13 @@ class Releases(WithFolder):
         (layout.releases / "ray-r2.json").write_text(json.dumps(raw_release(hash="r2")))
         (layout.releases / "ray-r5.json").unlink()
         found = store.releases(10)
-        self.assertIsInstance(found["ray:r2"], sv.Release)
+        self.assertIsInstance(found["ray:r2"], Release)
         self.assertNotIn("ray:r5", found)
 
 
 class Desires(WithFolder):
     def test_a_damaged_file_keeps_what_was_desired_and_is_reported(self) -> None:
-        file = sv.DesiredFile(self.folder / "desired.json")
+        file = DesiredFile(self.folder / "desired.json")
         self.assertIsNone(file.read())
         file.path.write_text('{"state": "running", "ray": "r1", "serve": null}')
         desired = file.read()
@@ -113,23 +119,23 @@ class Desires(WithFolder):
         self.assertEqual(file.problem, "")
 
     def test_the_epoch_counter_falls_back_to_the_last_status_when_damaged(self) -> None:
-        layout = sv.Layout(self.folder)
+        layout = Layout(self.folder)
         layout.out.mkdir()
-        self.assertEqual(sv.read_epoch(layout), 0)
-        sv.write_atomically(layout.epoch, "41\n", durable=True)
-        self.assertEqual(sv.read_epoch(layout), 41)
+        self.assertEqual(read_epoch(layout), 0)
+        write_atomically(layout.epoch, "41\n", durable=True)
+        self.assertEqual(read_epoch(layout), 41)
         layout.epoch.write_text("")
         layout.status.write_text('{"ray": {"epoch": 7}, "serve": {"epoch": null}}')
-        self.assertEqual(sv.read_epoch(layout), 7)
+        self.assertEqual(read_epoch(layout), 7)
         self.assertEqual(sorted(os.listdir(layout.out)), ["epoch", "status.json"])
 
     def test_a_commit_lock_names_who_holds_it(self) -> None:
         path = self.folder / "commit.lock"
-        with sv.locked(path, 0, "another commit is under way"):
-            with self.assertRaisesRegex(sv.Refused, rf"under way \(pid {os.getpid()} since"):
-                with sv.locked(path, 0, "another commit is under way"):
+        with locked(path, 0, "another commit is under way"):
+            with self.assertRaisesRegex(Refused, rf"under way \(pid {os.getpid()} since"):
+                with locked(path, 0, "another commit is under way"):
                     self.fail("locked twice")
-        with sv.locked(path, 0, "free again"):
+        with locked(path, 0, "free again"):
             pass
 
 
@@ -137,7 +143,7 @@ class Logs(WithFolder):
     def test_secrets_are_replaced_also_when_they_were_rotated(self) -> None:
         (self.folder / "api-key").write_text("sk-first-key\n")
         (self.folder / "short").write_text("ab")
-        redactor = sv.Redactor(self.folder)
+        redactor = Redactor(self.folder)
         self.assertEqual(redactor.text("key sk-first-key, ab"), "key [redacted], ab")
         (self.folder / "api-key").write_text("sk-second")
         redactor._read_at = -1e9
@@ -147,7 +153,7 @@ class Logs(WithFolder):
         )
 
     def test_a_log_rotates_by_size_and_keeps_three_files(self) -> None:
-        file = sv.RotatingFile(self.folder / "log" / "ray.log", limit=10)
+        file = RotatingFile(self.folder / "log" / "ray.log", limit=10)
         for number in range(6):
             file.write(b"line %d\n" % number)
         names = sorted(os.listdir(self.folder / "log"))
@@ -157,13 +163,13 @@ class Logs(WithFolder):
 
     def test_a_log_that_cannot_be_written_is_reported_and_stops_nothing(self) -> None:
         (self.folder / "log").write_text("a file where a folder should be")
-        file = sv.RotatingFile(self.folder / "log" / "ray.log")
+        file = RotatingFile(self.folder / "log" / "ray.log")
         file.write(b"x\n")
         self.assertIn("cannot write ray.log", file.problem)
 
     def test_the_tail_is_the_last_30_lines_bounded_and_printable(self) -> None:
         read_end, write_end = os.pipe()
-        pump = sv.LogPump(read_end, sv.RotatingFile(self.folder / "ray.log"))
+        pump = LogPump(read_end, RotatingFile(self.folder / "ray.log"))
         pump.start()
         for number in range(40):
             os.write(write_end, b"line %d\n" % number)
@@ -171,10 +177,10 @@ class Logs(WithFolder):
         os.close(write_end)
         pump.join(5)
         tail = pump.tail()
-        self.assertEqual(len(tail), sv.TAIL_LINES)
+        self.assertEqual(len(tail), TAIL_LINES)
         self.assertEqual(tail[-1], "no newline")
         self.assertEqual(tail[-4:-2], ("100%", "[31mred"))
-        self.assertEqual(len(tail[-2]), sv.TAIL_LINE_CHARS + 1)
+        self.assertEqual(len(tail[-2]), TAIL_LINE_CHARS + 1)
         self.assertEqual(tail[0], "line 14")
 
 
@@ -185,15 +191,15 @@ class Ports(unittest.TestCase):
             listener.listen()
             port = listener.getsockname()[1]
             nodes = [{"name": "node0", "address": "127.0.0.1", "npus": 0}]
-            release = sv.parse_release(raw_release(nodes=nodes, ports=[port]))
-            text = sv.port_problem(release)
+            release = parse_release(raw_release(nodes=nodes, ports=[port]))
+            text = port_problem(release)
             self.assertIn(f"port {port} on 127.0.0.1 is held by pid {os.getpid()} (", text)
-        self.assertEqual(sv.port_problem(release), "")
+        self.assertEqual(port_problem(release), "")
 
     def test_an_address_that_is_not_here_is_named(self) -> None:
         nodes = [{"name": "node0", "address": "192.0.2.1", "npus": 0}]
-        release = sv.parse_release(raw_release(nodes=nodes, ports=[7777]))
-        text = sv.port_problem(release)
+        release = parse_release(raw_release(nodes=nodes, ports=[7777]))
+        text = port_problem(release)
         self.assertIn("port 7777 on 192.0.2.1 cannot be bound: cannot assign", text)
 
 

@@ -6,22 +6,29 @@ import json
 import socket
 import unittest
 
-from simulation import TIMING, sv
+from simulation import TIMING
+from supervisor.channel import Channel, ProtocolError, is_report, is_target
+from supervisor.core.head import HeadCore
+from supervisor.core.member import MemberCore
+from supervisor.core.slot import Facts
+from supervisor.logs import TAIL_LINES
+from supervisor.sockets import LINE_LIMIT, LineSocket, parse_address
+from supervisor.text import TAIL_LINE_CHARS
 
 
 def pair(
     head_token: bytes = b"token", member_token: bytes = b"token", clusters: tuple = ("c", "c")
-) -> tuple[sv.Channel, sv.Channel]:
-    head = sv.Channel(head_token, clusters[0], "head")
-    member = sv.Channel(member_token, clusters[1], "member")
+) -> tuple[Channel, Channel]:
+    head = Channel(head_token, clusters[0], "head")
+    member = Channel(member_token, clusters[1], "member")
     head.open_greeting(member.greeting())
     member.open_greeting(head.greeting())
     return head, member
 
 
 class Authentication(unittest.TestCase):
-    def refuses(self, channel: sv.Channel, line: bytes, text: str) -> None:
-        with self.assertRaises(sv.ProtocolError) as caught:
+    def refuses(self, channel: Channel, line: bytes, text: str) -> None:
+        with self.assertRaises(ProtocolError) as caught:
             channel.open(line)
         self.assertIn(text, str(caught.exception))
 
@@ -54,7 +61,7 @@ class Authentication(unittest.TestCase):
         head, member = pair()
         line = member.seal({})
         head.open(line)
-        later = sv.Channel(b"token", "c", "head")
+        later = Channel(b"token", "c", "head")
         later.open_greeting(member.greeting())
         self.refuses(later, line, "failed authentication")
 
@@ -64,13 +71,13 @@ class Authentication(unittest.TestCase):
 
     def test_the_longest_report_fits_into_a_line(self) -> None:
         _, member = pair()
-        core = sv.MemberCore("node1", "i", TIMING)
-        wide = ["\U0001f600" * (sv.TAIL_LINE_CHARS + 1)] * sv.TAIL_LINES
+        core = MemberCore("node1", "i", TIMING)
+        wide = ["\U0001f600" * (TAIL_LINE_CHARS + 1)] * TAIL_LINES
         for slot in core.node.slots.values():
-            slot.facts = sv.Facts(tail=tuple(wide))
+            slot.facts = Facts(tail=tuple(wide))
             slot.exit = {"epoch": 1, "reason": "x", "tail": wide}
         line = member.seal({"cluster": "c", "node": "node1", "report": core.report()})
-        self.assertLess(len(line), sv.LINE_LIMIT)
+        self.assertLess(len(line), LINE_LIMIT)
 
     def test_lines_that_are_no_protocol_are_refused(self) -> None:
         head, _ = pair()
@@ -83,19 +90,19 @@ class Authentication(unittest.TestCase):
             b"[" * 9999,
         ):
             self.refuses(head, line, "sent a line")
-        fresh = sv.Channel(b"token", "c", "head")
+        fresh = Channel(b"token", "c", "head")
         greetings = {
             b'{"protocol":9,"nonce":"' + b"0" * 32 + b'"}': "speaks protocol 9",
             b'{"protocol":1,"nonce":"short"}': "greets without a nonce",
         }
         for line, text in greetings.items():
-            with self.assertRaisesRegex(sv.ProtocolError, text):
+            with self.assertRaisesRegex(ProtocolError, text):
                 fresh.open_greeting(line)
 
 
 class Admission(unittest.TestCase):
     def setUp(self) -> None:
-        self.head = sv.HeadCore("node0", "c", "i0", TIMING, 0)
+        self.head = HeadCore("node0", "c", "i0", TIMING, 0)
 
     def admit(self, now: float, name: str, cluster: str = "c") -> str:
         return self.head.admit(now, cluster, name, ("node0", "node1"))
@@ -118,23 +125,23 @@ class Admission(unittest.TestCase):
         self.assertEqual(self.admit(5, "node1"), "")
 
     def test_a_report_or_target_of_another_shape_is_not_let_through_to_the_core(self) -> None:
-        report = sv.MemberCore("node1", "i", TIMING).report()
-        self.assertTrue(sv._is_report(report))
+        report = MemberCore("node1", "i", TIMING).report()
+        self.assertTrue(is_report(report))
         for key in ("instance", "releases", "slots"):
-            self.assertFalse(sv._is_report({**report, key: 7}), key)
+            self.assertFalse(is_report({**report, key: 7}), key)
         broken = {**report["slots"], "ray": {**report["slots"]["ray"], "exit": {}}}
-        self.assertFalse(sv._is_report({**report, "slots": broken}))
+        self.assertFalse(is_report({**report, "slots": broken}))
         message = self.head.message_for("node1")
-        self.assertTrue(sv._is_target(message))
+        self.assertTrue(is_target(message))
         for key in ("sequence", "target", "group"):
-            self.assertFalse(sv._is_target({**message, key: "x"}), key)
-        self.assertFalse(sv._is_target({**message, "target": {"ray": {}, "serve": None}}))
+            self.assertFalse(is_target({**message, key: "x"}), key)
+        self.assertFalse(is_target({**message, "target": {"ray": {}, "serve": None}}))
 
 
 class Lines(unittest.TestCase):
     def setUp(self) -> None:
         left, self.right = socket.socketpair()
-        self.lines = sv.LineSocket(left)
+        self.lines = LineSocket(left)
         self.addCleanup(self.lines.close)
         self.addCleanup(self.right.close)
 
@@ -166,11 +173,11 @@ class Lines(unittest.TestCase):
         self.assertEqual(over, "does not read what it is sent")
 
     def test_addresses_have_a_port(self) -> None:
-        self.assertEqual(sv.parse_address("10.0.0.1:7000"), ("10.0.0.1", 7000))
-        self.assertEqual(sv.parse_address("[fd00::1]:7000"), ("fd00::1", 7000))
+        self.assertEqual(parse_address("10.0.0.1:7000"), ("10.0.0.1", 7000))
+        self.assertEqual(parse_address("[fd00::1]:7000"), ("fd00::1", 7000))
         for text in ("10.0.0.1", ":7000", "host:", "host:x"):
             with self.assertRaises(Exception, msg=text):
-                sv.parse_address(text)
+                parse_address(text)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import type { NodeScripts } from "../../core/render/stage-script.js";
 import type { ClusterSpec, ClusterSpecInput, Topology } from "../../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../../core/spec/parse.js";
 
@@ -57,12 +58,18 @@ export function aClusterSpec(
 }
 
 /** Stand-ins for the files of `node/`, so that goldens show the script around them. */
-export const FAKE_SCRIPTS = {
-  "supervisor.py": "# supervisor.py\n",
-  "commit.sh": "# commit.sh\n",
-  "secrets.sh": "# secrets.sh\n",
-  "token.sh": "# token.sh\n",
-  "boot.sh": "# boot.sh\n",
-} as const;
+export const FAKE_SCRIPTS: NodeScripts = {
+  host: {
+    "commit.sh": "# commit.sh\n",
+    "secrets.sh": "# secrets.sh\n",
+    "token.sh": "# token.sh\n",
+    "boot.sh": "# boot.sh\n",
+  },
+  supervisor: {
+    "__init__.py": "# supervisor\n",
+    "__main__.py": "# command line\n",
+    "core/slot.py": "# slot\n",
+  },
+};
 
 export const PLAN_OPTIONS = { owner: "acme/vllm-ascend/production", hasApiKey: true } as const;

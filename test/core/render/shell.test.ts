@@ -7,7 +7,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { planCluster } from "../../../core/plan/plan-cluster.js";
 import { shellJoin } from "../../../core/render/quote.js";
-import { renderStageScript, renderUnstageCommand } from "../../../core/render/stage-script.js";
+import {
+  type NodeScripts,
+  renderStageScript,
+  renderUnstageCommand,
+} from "../../../core/render/stage-script.js";
 import { aClusterSpec, FAKE_SCRIPTS, PLAN_OPTIONS } from "../../support/specs.js";
 
 describe("shellJoin", () => {
@@ -46,11 +50,26 @@ describe("renderStageScript", () => {
     ),
     baseDir: join(root, "qwen"),
   });
-  const stage = (plan: ReturnType<typeof stagePlan>, node = 0) =>
-    spawnSync("bash", ["-s"], {
-      input: renderStageScript(plan, plan.nodes[node]!, FAKE_SCRIPTS),
-      encoding: "utf8",
-    });
+  const scriptOf = (plan: ReturnType<typeof stagePlan>, node = 0, scripts = FAKE_SCRIPTS) =>
+    renderStageScript(plan, plan.nodes[node]!, scripts);
+  const run = (script: string) => spawnSync("bash", ["-s"], { input: script, encoding: "utf8" });
+  const stage = (plan: ReturnType<typeof stagePlan>, node = 0, scripts = FAKE_SCRIPTS) =>
+    run(scriptOf(plan, node, scripts));
+  const version = (name: string): NodeScripts => ({
+    ...FAKE_SCRIPTS,
+    supervisor: { "__main__.py": `# main ${name}\n`, "core/slot.py": `# slot ${name}\n` },
+  });
+  /** The modules of the version that the launcher would run. */
+  const launched = (plan: ReturnType<typeof stagePlan>): Readonly<Record<string, string>> => {
+    const launcher = readFileSync(join(plan.baseDir, "in/supervisor"), "utf8");
+    const folder = join(plan.baseDir, "in", /"(supervisor-\w+)"/.exec(launcher)![1]!, "supervisor");
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+      statSync(join(folder, path)).isFile(),
+    );
+    return Object.fromEntries(
+      files.map((path) => [path, readFileSync(join(folder, path), "utf8")]),
+    );
+  };
 
   it("writes every file with the planned content and keeps others out", () => {
     const plan = stagePlan();
@@ -60,16 +79,42 @@ describe("renderStageScript", () => {
     const file = join(plan.baseDir, `in/releases/ray-${ray?.hash}.json`);
     assert.deepEqual(JSON.parse(readFileSync(file, "utf8")), JSON.parse(JSON.stringify(ray)));
     assert.equal(statSync(plan.baseDir).mode & 0o777, 0o700);
-    assert.equal(readFileSync(join(plan.baseDir, "in/supervisor.py"), "utf8"), "# supervisor.py\n");
+    assert.deepEqual(launched(plan), FAKE_SCRIPTS.supervisor);
   });
 
   it("leaves unchanged files alone on a second run", () => {
     const plan = stagePlan();
     stage(plan);
-    const file = join(plan.baseDir, "in/supervisor.py");
+    const file = join(plan.baseDir, "in/supervisor");
     const before = statSync(file).ino;
     assert.equal(stage(plan).status, 0);
     assert.equal(statSync(file).ino, before);
+  });
+
+  it("lets a supervisor that starts at any moment of a staging find one whole version", () => {
+    const plan = stagePlan();
+    stage(plan, 0, version("old"));
+    const puts = scriptOf(plan, 0, version("new")).split("\nput in/supervisor");
+    const seen: string[] = [];
+    for (let cut = 1; cut <= puts.length; cut += 1) {
+      const end = cut === puts.length ? "" : "\nexit 3\n}\nmain\n";
+      const status = run(puts.slice(0, cut).join("\nput in/supervisor") + end).status;
+      assert.equal(status, cut === puts.length ? 0 : 3);
+      const modules = launched(plan);
+      const name = modules["__main__.py"] === "# main old\n" ? "old" : "new";
+      assert.deepEqual(modules, version(name).supervisor);
+      seen.push(name);
+    }
+    assert.deepEqual(seen, ["old", "old", "old", "new"]);
+  });
+
+  it("keeps the last three versions of the supervisor, for one that is starting just now", () => {
+    for (const name of ["1", "2", "3", "4", "1"]) stage(stagePlan(), 0, version(name));
+    const folders = readdirSync(join(root, "qwen/in")).filter((name) =>
+      name.startsWith("supervisor-"),
+    );
+    assert.equal(folders.length, 3);
+    assert.deepEqual(launched(stagePlan()), version("1").supervisor);
   });
 
   it("keeps the last three releases of a kind", () => {
@@ -98,7 +143,7 @@ describe("renderStageScript", () => {
 
   it("runs nothing when the stream is cut anywhere", () => {
     const plan = stagePlan();
-    const script = renderStageScript(plan, plan.nodes[0]!, FAKE_SCRIPTS);
+    const script = scriptOf(plan);
     for (const share of [0.2, 0.5, 0.9, 0.999]) {
       spawnSync("bash", ["-s"], { input: script.slice(0, Math.floor(script.length * share)) });
       assert.deepEqual(readdirSync(root), [], `cut at ${share}`);

@@ -15,18 +15,21 @@ seen=$(read_line "$base/owner")
 [ -z "$seen" ] || [ "$seen" = "$owner" ] || fail "this cluster name belongs to stack $seen on this machine, not to $owner; choose another cluster name or destroy that stack first"
 seen=$(read_line "$base/node")
 [ -z "$seen" ] || [ "$seen" = "$node" ] || fail "this machine is already node $seen of this cluster; two nodes of a stack have one address or one address was moved"
-mkdir -p "$base/in/releases" "$base/in/secrets" "$base/in/vllm" "$base/bin" "$base/out"
+mkdir -p "$base/in/secrets" "$base/out"
 put() {
   cat >"$base/$1.tmp"
-  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; else mv "$base/$1.tmp" "$base/$1"; fi
+  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; return; fi
+  sync "$base/$1.tmp" # else a power cut can leave the new name with nothing in it
+  mv "$base/$1.tmp" "$base/$1"
 }
-prune() { # the newest three releases of a kind stay; the one just staged counts as newest
-  touch "$base/in/releases/$1"
-  (cd "$base/in/releases" && find . -maxdepth 1 -name "$2" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -f --)
+prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one just staged counts as newest
+  touch "$base/$1/$2"
+  (cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -rf --)
 }
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
-put in/releases/serve-c8c2d6737bdc57a3.json <<'END-624c45f0aa22'
+(cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
+put in/releases/serve-a1ccc487f959cf6b.json <<'END-97e1b1651759'
 {
  "cluster": "qwen",
  "command": [
@@ -60,7 +63,7 @@ put in/releases/serve-c8c2d6737bdc57a3.json <<'END-624c45f0aa22'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "c8c2d6737bdc57a3",
+ "hash": "a1ccc487f959cf6b",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -93,17 +96,14 @@ put in/releases/serve-c8c2d6737bdc57a3.json <<'END-624c45f0aa22'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "509fd5d74934f1fa",
+ "runtime": "f8dfcbbfbe416cf9",
  "secretEnv": {
   "VLLM_API_KEY": "api-key"
  },
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-624c45f0aa22
-put in/supervisor.py <<'END-2678ec634535'
-# supervisor.py
-END-2678ec634535
+END-97e1b1651759
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -116,6 +116,26 @@ END-4f8ca67079c0
 put bin/boot.sh <<'END-492dc2279d9f'
 # boot.sh
 END-492dc2279d9f
-prune serve-c8c2d6737bdc57a3.json 'serve-*.json'
+put in/supervisor-0afd91027df010a8/supervisor/__init__.py <<'END-3cc2bcb6dca7'
+# supervisor
+END-3cc2bcb6dca7
+put in/supervisor-0afd91027df010a8/supervisor/__main__.py <<'END-d5a323a7ea29'
+# command line
+END-d5a323a7ea29
+put in/supervisor-0afd91027df010a8/supervisor/core/slot.py <<'END-90f3c2c3c84e'
+# slot
+END-90f3c2c3c84e
+put in/supervisor <<'END-1fee1f569eef'
+# Runs the version of the supervisor that was staged last.
+import os
+import sys
+
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervisor-0afd91027df010a8")
+from supervisor.__main__ import main
+
+sys.exit(main())
+END-1fee1f569eef
+prune in/releases serve-a1ccc487f959cf6b.json 'serve-*.json'
+prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

@@ -15,18 +15,21 @@ seen=$(read_line "$base/owner")
 [ -z "$seen" ] || [ "$seen" = "$owner" ] || fail "this cluster name belongs to stack $seen on this machine, not to $owner; choose another cluster name or destroy that stack first"
 seen=$(read_line "$base/node")
 [ -z "$seen" ] || [ "$seen" = "$node" ] || fail "this machine is already node $seen of this cluster; two nodes of a stack have one address or one address was moved"
-mkdir -p "$base/in/releases" "$base/in/secrets" "$base/in/vllm" "$base/bin" "$base/out"
+mkdir -p "$base/in/secrets" "$base/out"
 put() {
   cat >"$base/$1.tmp"
-  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; else mv "$base/$1.tmp" "$base/$1"; fi
+  if cmp -s "$base/$1.tmp" "$base/$1"; then rm "$base/$1.tmp"; return; fi
+  sync "$base/$1.tmp" # else a power cut can leave the new name with nothing in it
+  mv "$base/$1.tmp" "$base/$1"
 }
-prune() { # the newest three releases of a kind stay; the one just staged counts as newest
-  touch "$base/in/releases/$1"
-  (cd "$base/in/releases" && find . -maxdepth 1 -name "$2" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -f --)
+prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one just staged counts as newest
+  touch "$base/$1/$2"
+  (cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -rf --)
 }
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
-put in/releases/ray-d0381f1e39070020.json <<'END-75b56bc11567'
+(cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core in/vllm)
+put in/releases/ray-b04d02d88254280b.json <<'END-e2634caf4d05'
 {
  "cluster": "qwen",
  "command": [
@@ -58,7 +61,7 @@ put in/releases/ray-d0381f1e39070020.json <<'END-75b56bc11567'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "d0381f1e39070020",
+ "hash": "b04d02d88254280b",
  "kind": "ray",
  "node": "node1",
  "nodes": [
@@ -88,13 +91,13 @@ put in/releases/ray-d0381f1e39070020.json <<'END-75b56bc11567'
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "da0a63a5fc31f698",
+ "runtime": "4a7e44e8265eb588",
  "secretEnv": {},
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-75b56bc11567
-put in/releases/serve-b33f469976f144fc.json <<'END-e9a501de66b4'
+END-e2634caf4d05
+put in/releases/serve-d88b0e29deb52886.json <<'END-64b32e489faf'
 {
  "cluster": "qwen",
  "command": null,
@@ -110,7 +113,7 @@ put in/releases/serve-b33f469976f144fc.json <<'END-e9a501de66b4'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "b33f469976f144fc",
+ "hash": "d88b0e29deb52886",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -126,25 +129,22 @@ put in/releases/serve-b33f469976f144fc.json <<'END-e9a501de66b4'
   }
  ],
  "ports": [],
- "ray": "d0381f1e39070020",
+ "ray": "b04d02d88254280b",
  "restart": {
   "backoffMaxSec": 60,
   "backoffSec": 2,
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "da0a63a5fc31f698",
+ "runtime": "4a7e44e8265eb588",
  "secretEnv": {},
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-e9a501de66b4
+END-64b32e489faf
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
-put in/supervisor.py <<'END-2678ec634535'
-# supervisor.py
-END-2678ec634535
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -157,7 +157,27 @@ END-4f8ca67079c0
 put bin/boot.sh <<'END-492dc2279d9f'
 # boot.sh
 END-492dc2279d9f
-prune ray-d0381f1e39070020.json 'ray-*.json'
-prune serve-b33f469976f144fc.json 'serve-*.json'
+put in/supervisor-0afd91027df010a8/supervisor/__init__.py <<'END-3cc2bcb6dca7'
+# supervisor
+END-3cc2bcb6dca7
+put in/supervisor-0afd91027df010a8/supervisor/__main__.py <<'END-d5a323a7ea29'
+# command line
+END-d5a323a7ea29
+put in/supervisor-0afd91027df010a8/supervisor/core/slot.py <<'END-90f3c2c3c84e'
+# slot
+END-90f3c2c3c84e
+put in/supervisor <<'END-1fee1f569eef'
+# Runs the version of the supervisor that was staged last.
+import os
+import sys
+
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervisor-0afd91027df010a8")
+from supervisor.__main__ import main
+
+sys.exit(main())
+END-1fee1f569eef
+prune in/releases ray-b04d02d88254280b.json 'ray-*.json'
+prune in/releases serve-d88b0e29deb52886.json 'serve-*.json'
+prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

@@ -41,7 +41,7 @@ docker run \
   --label=vllm-cluster.cluster=qwen3-235b \
   --label=vllm-cluster.node=node0 \
   quay.io/ascend/vllm-ascend@sha256:0000000000000000000000000000000000000000000000000000000000000000 \
-  bash -c '[ ! -r /usr/local/Ascend/ascend-toolkit/set_env.sh ] || . /usr/local/Ascend/ascend-toolkit/set_env.sh; [ ! -r /usr/local/Ascend/nnal/atb/set_env.sh ] || . /usr/local/Ascend/nnal/atb/set_env.sh; exec "$@"' supervisor python3 -u /vllm-cluster/in/supervisor.py run --cluster=qwen3-235b --node=node0 --role=head --head=192.0.2.11:26380 --runtime=49d8f419f30f4b83
+  bash -c '[ ! -r /usr/local/Ascend/ascend-toolkit/set_env.sh ] || . /usr/local/Ascend/ascend-toolkit/set_env.sh; [ ! -r /usr/local/Ascend/nnal/atb/set_env.sh ] || . /usr/local/Ascend/nnal/atb/set_env.sh; exec "$@"' supervisor python3 -u /vllm-cluster/in/supervisor run --cluster=qwen3-235b --node=node0 --role=head --head=192.0.2.11:26380 --runtime=4dbb1ed998097672
 
 # In the container (docker exec -it vllm-cluster-qwen3-235b bash): the environment of Ray and vLLM.
 export HF_HUB_OFFLINE=1

@@ -1,0 +1,53 @@
+"""Verdicts on what was seen outside: Ray's nodes, a completion, metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from supervisor.core.release import PlannedNode
+
+
+def judge_completion(body: bytes) -> str:
+    """Why this is no completion, or ""."""
+    try:
+        choice = json.loads(body)["choices"][0]
+        if choice.get("text") or choice.get("finish_reason"):
+            return ""
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        pass
+    return f"the answer holds no completion: {body[:200].decode('utf-8', 'replace')}"
+
+
+def judge_ray(planned: Iterable[PlannedNode], seen: Mapping[str, Any]) -> tuple[str, str | None]:
+    """(what differs from the plan or "", the node to blame)."""
+    by_address = {node.address: node for node in planned}
+    alive = {item["address"]: item for item in seen["nodes"] if item["alive"]}
+    for address, node in by_address.items():
+        if address not in alive:
+            known = ", ".join(sorted(alive)) or "none"
+            return f"{node.name} ({address}) has not joined Ray; alive: {known}", node.name
+        npus = alive[address]["npus"]
+        if npus != node.npus:
+            return f"{node.name} offers {npus:g} NPUs to Ray, planned are {node.npus}", node.name
+    foreign = sorted(set(alive) - set(by_address))
+    if foreign:
+        return f"unplanned nodes in Ray: {', '.join(foreign)}", None
+    total = sum(node.npus for node in by_address.values())
+    if seen["freeNpus"] < total:
+        return f"{seen['freeNpus']:g} of {total} NPUs are free in Ray", None
+    return "", None
+
+
+def parse_metrics(text: str) -> dict[str, float]:
+    """Sums over all engines."""
+    sums: dict[str, float] = {}
+    names = {"vllm:generation_tokens_total": "tokens", "vllm:num_requests_running": "running"}
+    for line in text.splitlines():
+        match = re.match(r"([a-zA-Z_:][\w:]*)(?:\{.*\})? ([-+.\deE]+)", line)
+        if match and match[1] in names:
+            key = names[match[1]]
+            sums[key] = sums.get(key, 0.0) + float(match[2])
+    return sums
