@@ -76,6 +76,10 @@ function roomLaw() {
     regex: "^@pulumi/(command|docker)(/|$)",
     message: "only components/ creates resources",
   };
+  const provider = {
+    regex: "^\\.{1,2}/.*provider/",
+    message: "components/ reaches the provider through the engine",
+  };
   const tests = {
     regex: "(^|/)(test|tools)/",
     message: "the product does not import test/ or tools/",
@@ -98,7 +102,15 @@ function roomLaw() {
       ],
       isPure: true,
     }),
-    room(["components/**/*.ts"], { patterns: [cli, tests] }),
+    room(["components/**/*.ts"], { patterns: [cli, provider, tests] }),
+    room(["provider/**/*.ts"], {
+      patterns: [
+        plugins,
+        cli,
+        tests,
+        { regex: "(^|/)components/", message: "provider/ is a process of its own beside programs" },
+      ],
+    }),
     room(["cli/**/*.ts"], {
       patterns: [
         plugins,

@@ -85,6 +85,7 @@ function stepsWith(node, env) {
             "components",
             "core",
             "cli",
+            "provider",
             "tools",
             "test",
             "index.ts",

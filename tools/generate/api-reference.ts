@@ -10,12 +10,23 @@ import { repoDir } from "../setup/paths.mjs";
  * @throws Error for a public name or member without a docstring.
  */
 export function apiReference(): string {
-  const entries = publicEntries(join(repoDir, "components", "index.ts"));
+  const sections = [
+    INTRODUCTION,
+    ...rendered("index.ts"),
+    GPUSTACK,
+    ...rendered("gpustack/index.ts"),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+function rendered(index: string): readonly string[] {
+  const entries = publicEntries(join(repoDir, "components", index));
   const silent = entries.flatMap(silentNames);
   if (silent.length > 0) throw new Error(`public, but without a docstring: ${silent.join(", ")}`);
   const isClass = ({ node }: Entry) => ts.isClassDeclaration(node);
-  const ordered = [...entries.filter(isClass), ...entries.filter((entry) => !isClass(entry))];
-  return `${[INTRODUCTION, ...ordered.map(renderEntry)].join("\n\n")}\n`;
+  return [...entries.filter(isClass), ...entries.filter((entry) => !isClass(entry))].map(
+    renderEntry,
+  );
 }
 
 type Declaration =
@@ -179,7 +190,11 @@ const TAG_LABELS: Readonly<Record<string, string>> = {
 
 const INTRODUCTION = `# API reference
 
-<!-- Made by \`npm run generate\` from the docstrings of components/index.ts; a test keeps it current. -->
+<!-- Made by \`npm run generate\` from the docstrings of components/index.ts and components/gpustack/index.ts; a test keeps it current. -->
 
 What the package \`pulumi-vllm-ascend\` exports, and nothing else of it can be imported. How to use it from a program of your own:
 [library.md](library.md). The fields of a cluster: [configuration.md](configuration.md).`;
+
+const GPUSTACK = `# pulumi-vllm-ascend/gpustack
+
+Resources and functions of the provider \`gpustack\`: [gpustack.md](gpustack.md).`;

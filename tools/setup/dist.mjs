@@ -4,7 +4,7 @@ import { repoDir } from "./paths.mjs";
 import { runLogged } from "./run.mjs";
 import { ensurePart, hashInputs } from "./stamp.mjs";
 
-const SOURCES = ["components", "core", "cli", "tsconfig.json", "tsconfig.build.json"];
+const SOURCES = ["components", "core", "cli", "provider", "tsconfig.json", "tsconfig.build.json"];
 
 /**
  * Compiles the package into `dist/`, where `npx vllm-cluster` and the preflight of every `pulumi up` find the CLI.

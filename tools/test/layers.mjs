@@ -18,7 +18,9 @@ import { repoDir } from "../setup/paths.mjs";
 export const LAYERS = [
   {
     name: "unit",
-    folders: ["core", "components", "cli", "stacks", "tools"].map((name) => `test/${name}`),
+    folders: ["core", "components", "cli", "provider", "stacks", "tools"].map(
+      (name) => `test/${name}`,
+    ),
     need: {},
     timeoutSec: 20,
     isQuick: true,

@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { log, output, type Resource, runtime } from "@pulumi/pulumi";
+import { main } from "@pulumi/pulumi/provider/index.js";
+import { GpustackProvider } from "./provider.js";
+
+/** The process behind `pulumi-resource-gpustack`: the engine starts it with its own address as the argument. */
+const args = process.argv.slice(2);
+const engineAddress = args.find((arg) => !arg.startsWith("-"));
+if (engineAddress !== undefined) {
+  // Without an engine of its own the SDK's log would go to standard output, which nobody sees.
+  runtime.resetOptions("", "", -1, engineAddress, "", false, "");
+}
+const report =
+  engineAddress === undefined
+    ? {}
+    : {
+        report: (urn: string, line: string) => {
+          // A log line belongs to a resource by its URN; there is no resource object in a provider.
+          const resource = { urn: output(urn) } as unknown as Resource;
+          void log.info(line, resource, undefined, true);
+        },
+      };
+await main(new GpustackProvider({ version: packageVersion(), env: process.env, ...report }), args);
+
+function packageVersion(): string {
+  // From dist/provider as from provider/ the package lies two or one levels up.
+  for (const path of ["../../package.json", "../package.json"]) {
+    try {
+      const manifest = JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as {
+        name: string;
+        version: string;
+      };
+      if (manifest.name === "pulumi-vllm-ascend") return manifest.version;
+    } catch {
+      // Not there: the other one is.
+    }
+  }
+  throw new Error(`no package.json of pulumi-vllm-ascend above ${import.meta.url}`);
+}

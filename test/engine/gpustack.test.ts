@@ -1,0 +1,187 @@
+// The provider `gpustack` as a plugin of the real engine, on the in-memory server: what crosses the process boundary is under
+// test, secrets and failures in the state above all. Does not prove what the real server does; test/gpustack/ does.
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DeploymentGroupArgs } from "../../core/gpustack/inputs.js";
+import { FAKE_KEY, FAKE_URL, FakeGpustack } from "../provider/fake-gpustack.js";
+import { aPair, VERSION } from "../provider/support.js";
+import { GpustackProject } from "../support/gpustack-project.js";
+import { engineToolchain } from "../support/toolchain.js";
+
+const TOKEN = "hf_canary_0123456789";
+
+describe("the provider gpustack under the engine", function () {
+  this.timeout(300_000);
+  const fake = new FakeGpustack();
+  let server: Server;
+  let clock: NodeJS.Timeout;
+  let project: GpustackProject;
+
+  before(async () => {
+    server = createServer((request, response) => {
+      let body = "";
+      request.on("data", (chunk) => {
+        body += String(chunk);
+      });
+      request.on(
+        "end",
+        () => void answer(fake, request.method!, request.url!, request.headers, body, response),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    // The in-memory workers live twice as fast as the machine.
+    clock = setInterval(() => void fake.sleep(500), 250);
+    const { env } = await engineToolchain();
+    const { port } = server.address() as AddressInfo;
+    project = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, {
+      url: `http://127.0.0.1:${port}`,
+      apiKey: FAKE_KEY,
+    });
+    await project.init();
+  });
+  after(() => {
+    clearInterval(clock);
+    server?.close();
+    project?.remove();
+  });
+
+  it("previews a new pair without a server", async () => {
+    const steps = await project.preview(program(), { GPUSTACK_URL: "http://127.0.0.1:1" });
+    assert.deepEqual(steps, ["create pair", "create version"]);
+    assert.deepEqual(fake.requests, []);
+  });
+
+  it("refuses inputs in the preview, with every problem and no value", async () => {
+    const wrong = program((group) => {
+      group.members[1]!.backendParameters!.push("--api-server-count=2");
+      group.members[1]!.env!["HCCL_IF_IP"] = "10.0.0.1";
+    });
+    const { code, text } = await project.run(["preview", "--stack", "test"], wrong);
+    assert.notEqual(code, 0);
+    assert.match(text, /members\[1\]\.backendParameters: a headless member has no API server/);
+    assert.match(text, /members\[1\]\.env\.HCCL_IF_IP: must be the address of this member's own/);
+    assert.doesNotMatch(text, /\n\s+at |map\[/);
+  });
+
+  it("creates the pair, and has nothing to do afterwards", async () => {
+    await project.mustUp(program());
+    const { route, instances } = await project.outputs();
+    assert.equal(route, "qwen-1");
+    assert.equal((instances as unknown[]).length, 2);
+    assert.deepEqual(await project.preview(program(), { GPUSTACK_URL: "http://127.0.0.1:1" }), []);
+  });
+
+  it("keeps a secret variable and the key out of the state and out of what it prints", async () => {
+    const text = await project.mustUp({ ...program(), secretEnv: ["HF_TOKEN", TOKEN] });
+    assert.equal(fake.model("qwen-1").env["HF_TOKEN"], TOKEN);
+    await project.must(["refresh", "--yes", "--skip-preview", "--stack", "test"]);
+    for (const secret of [TOKEN, FAKE_KEY]) {
+      assert.ok(!project.stateText().includes(secret));
+      assert.ok(!text.includes(secret));
+    }
+    assert.deepEqual(await project.preview(), []);
+    await project.mustUp(program());
+  });
+
+  it("shows drift by a refresh and repairs it", async () => {
+    fake.model("qwen-2").env["HCCL_BUFFSIZE"] = "1";
+    const text = await project.must([
+      "refresh",
+      "--yes",
+      "--skip-preview",
+      "--diff",
+      "--stack",
+      "test",
+    ]);
+    assert.match(text, /HCCL_BUFFSIZE/);
+    assert.deepEqual(await project.preview(program()), ["update pair"]);
+    await project.mustUp(program());
+    assert.equal(fake.model("qwen-2").env["HCCL_BUFFSIZE"], undefined);
+  });
+
+  it("keeps the truth of a failed update in the state: the program that worked is a change, and heals", async () => {
+    const broken = program((group) => {
+      group.members[1]!.env!["FAKE_FAIL"] = "HCCL init failed: ret 7";
+    });
+    const { code, text } = await project.up(broken);
+    assert.notEqual(code, 0);
+    assert.match(text, /does not start: .*qwen-2=/);
+    assert.deepEqual(await project.preview(program()), ["update pair"]);
+    await project.mustUp(program());
+    assert.equal(fake.instancesOf("qwen-1")[0]!.state, "running");
+    assert.deepEqual(await project.preview(program()), []);
+  });
+
+  it("restarts the pair for another image behind the version, and says so in the preview", async () => {
+    const other = {
+      ...program(),
+      version: { ...VERSION, imageName: "quay.io/ascend/vllm-ascend:v0.18.0rc2" },
+    };
+    assert.deepEqual(await project.preview(other), ["update pair", "update version"]);
+    const before = [...fake.instances.keys()];
+    await project.mustUp(other);
+    await project.mustUp(program());
+    assert.ok([...fake.instances.keys()].every((id) => !before.includes(id)));
+  });
+
+  it("looks workers and NPUs up", async () => {
+    await project.mustUp({ ...program(), lookUp: true });
+    const { workers, npus } = (await project.outputs()) as {
+      workers: { name: string; ip: string }[];
+      npus: { id: string; heldBy: string[] }[];
+    };
+    assert.deepEqual(
+      workers.map(({ name }) => name),
+      ["node-a", "node-b", "node-c"],
+    );
+    assert.deepEqual(npus[3], {
+      ...npus[3],
+      id: "node-a:cann:3",
+      worker: "node-a",
+      heldBy: ["qwen-1"],
+    });
+  });
+
+  it("takes over a pair that exists, without a restart", async () => {
+    for (const name of ["DeploymentGroup::pair", "BackendVersion::version"]) {
+      const urn = `urn:pulumi:test::gpustack-test::gpustack:index:${name}`;
+      await project.must(["state", "delete", urn, "--yes", "--stack", "test"]);
+    }
+    const writes = fake.writes().length;
+    const imported = { importVersion: `vLLM/${VERSION.version}`, importGroup: "qwen-1,qwen-2" };
+    await project.mustUp({ ...program(), ...imported });
+    assert.equal(fake.writes().length, writes);
+    assert.deepEqual(await project.preview(program()), []);
+  });
+
+  it("destroys the pair and its version", async () => {
+    await project.must(["destroy", "--yes", "--skip-preview", "--stack", "test"]);
+    assert.equal(fake.models.size, 0);
+    assert.deepEqual(fake.backends.get("vLLM")!.version_configs, {});
+  });
+});
+
+function program(change?: (group: DeploymentGroupArgs) => void) {
+  return { version: VERSION, group: aPair(change) };
+}
+
+async function answer(
+  fake: FakeGpustack,
+  method: string,
+  url: string,
+  headers: NodeJS.Dict<string | string[]>,
+  body: string,
+  response: ServerResponse,
+): Promise<void> {
+  const answered = await fake.fetch(`${FAKE_URL}${url}`, {
+    method,
+    headers: { authorization: String(headers["authorization"]) },
+    ...(body === "" ? {} : { body }),
+  });
+  response.writeHead(answered.status, { "content-type": "application/json" });
+  response.end(await answered.text());
+}
