@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { addChatCommand } from "./commands/chat.js";
 import { addCompleteCommand } from "./commands/complete.js";
 import { addFactsCommand } from "./commands/facts.js";
+import { addFitCommand } from "./commands/fit.js";
 import { addGateCommand } from "./commands/gate.js";
 import { addHostkeysCommand } from "./commands/hostkeys.js";
 import { addLogsCommand } from "./commands/logs.js";
@@ -26,6 +27,7 @@ const program = new Command("vllm-cluster")
 
 addRenderCommand(program);
 addSummaryCommand(program);
+addFitCommand(program);
 addHostkeysCommand(program);
 addGateCommand(program);
 addFactsCommand(program);

@@ -1,3 +1,5 @@
+import type { MemoryDemand } from "../fit/judge-fit.js";
+import type { Quantization } from "../fit/model-bytes.js";
 import type { Topology } from "../spec/cluster-spec.js";
 
 /** Everything decided about a cluster before anything is created: same spec, same bytes. */
@@ -16,8 +18,16 @@ export interface ClusterPlan {
   readonly ray: CommitPlan | null;
   readonly serve: CommitPlan;
   readonly modelPath: string;
+  readonly memory: MemoryPlan;
   readonly endpoint: EndpointPlan;
   readonly names: ClusterNames;
+}
+
+/** What the NPUs' memory is asked to hold. */
+export interface MemoryPlan {
+  readonly demand: MemoryDemand;
+  /** Of the weights, as far as the stack tells; the checkpoint itself knows better. */
+  readonly quantization: Quantization;
 }
 
 export type NodeRole = "head" | "worker";

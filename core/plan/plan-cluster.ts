@@ -1,3 +1,4 @@
+import { memoryDemand, suggestedQuantization } from "../fit/spec-memory.js";
 import { shellQuote } from "../render/quote.js";
 import { contentHash } from "../render/stable-json.js";
 import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
@@ -66,6 +67,7 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
     ray: spec.topology === "ray" ? rayCommit(spec, releases) : null,
     serve: serveCommit(spec, releases),
     modelPath: spec.model.path,
+    memory: { demand: memoryDemand(spec), quantization: suggestedQuantization(spec) },
     endpoint: endpointPlan(spec, options.hasApiKey),
     names: clusterNames(spec.name),
   };

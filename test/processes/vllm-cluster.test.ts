@@ -70,6 +70,12 @@ describe("vllm-cluster", () => {
   const mistakes: readonly [title: string, args: readonly string[], input: string, says: RegExp][] =
     [
       ["an unknown option", ["gate", "--fast"], "", /unknown option '--fast'/],
+      [
+        "a fraction that is none",
+        ["fit", "--gpu-memory-utilization", "90"],
+        "",
+        /above 0, at most 1/,
+      ],
       ["a plan that is none", ["gate"], "{}", /the plan on standard input cannot be used: /],
     ];
   for (const [title, args, input, says] of mistakes) {
