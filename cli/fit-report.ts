@@ -1,4 +1,4 @@
-import { leverLine } from "../core/fit/fit-text.js";
+import { cacheText, leverLine } from "../core/fit/fit-text.js";
 import {
   type FitRequest,
   type MemoryFit,
@@ -137,8 +137,7 @@ function cacheLine(fit: MemoryFit, request: FitRequest): string {
     fit.stateMiBPerSequence > 0
       ? ` and ${fit.statesPerSequence} x ${fit.stateMiBPerSequence.toFixed(1)} MiB of state per sequence`
       : "";
-  const engine = request.layout.dataParallelSize > 1 ? " in each data-parallel engine" : "";
-  return `cache: ${fit.kvBytesPerToken} bytes per token${states}: ${fit.kvTokens} tokens${engine} = ${fit.maxConcurrency.toFixed(1)} sequences of ${request.maxModelLen}`;
+  return `cache: ${fit.kvBytesPerToken} bytes per token${states}: ${cacheText(fit, request)}`;
 }
 
 function leverJson(lever: Lever): object {

@@ -22,6 +22,8 @@ export function renderGateReport(result: GateResult): string {
     wrapText(verdict(result), WIDTH, "  "),
     "",
     table,
+    // `pulumi up` finds it by its first words and shows it again.
+    ...(result.memoryFit === undefined ? [] : ["", wrapText(result.memoryFit, WIDTH, "  ")]),
     ...result.findings.map(renderFinding),
     "",
   ].join("\n");

@@ -1,5 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { fitOfPlan } from "../core/fit/plan-fit.js";
 import type { ClusterPlan } from "../core/plan/cluster-plan.js";
 import { gatePlan } from "../core/plan/gate-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
@@ -69,6 +70,7 @@ export class InferenceCluster extends pulumi.ComponentResource {
     super(InferenceCluster.token, plan.names.cluster, {}, opts);
 
     const preflight = createPreflight(plan, this);
+    logMemoryFit(plan, preflight, this);
     const staged = createNodes(plan, args, preflight, this);
     const barrier = [preflight, ...[...staged.values()].flatMap((node) => node.staged)];
     const runtimes = new Map(
@@ -132,7 +134,7 @@ function planFromArgs(args: InferenceClusterArgs): ClusterPlan {
  * Checks all hosts at once and touches nothing. Downstream resources depend on it by order only: with a property
  * dependency and delete-before-replace, the engine would stop serve before the checks have run.
  */
-function createPreflight(plan: ClusterPlan, parent: pulumi.Resource): pulumi.Resource {
+function createPreflight(plan: ClusterPlan, parent: pulumi.Resource): command.local.Command {
   return new command.local.Command(
     plan.names.preflight,
     {
@@ -144,6 +146,26 @@ function createPreflight(plan: ClusterPlan, parent: pulumi.Resource): pulumi.Res
     },
     { parent },
   );
+}
+
+/**
+ * Shows whether the model fits: by its name at once, and by the files of the hosts as the preflight has found it. A fit that is
+ * bad by name only warns, because the files may be another model; the preflight refuses.
+ */
+function logMemoryFit(
+  plan: ClusterPlan,
+  preflight: command.local.Command,
+  cluster: pulumi.Resource,
+): void {
+  const { verdict, text } = fitOfPlan(plan);
+  const log = verdict === "no" || verdict === "tight" ? pulumi.log.warn : pulumi.log.info;
+  void log(text, cluster);
+  preflight.stderr.apply((report) => {
+    // With the lines that the report has wrapped.
+    const found = /^memory fit: .*(\n {2}\S.*)*/m.exec(report ?? "")?.[0];
+    if (found === undefined) return;
+    void pulumi.log.info(`on the hosts: ${found.replaceAll("\n ", "")}`, cluster);
+  });
 }
 
 function createNodes(

@@ -64,6 +64,7 @@ answer() {
       docker) probe_docker ;;
       path) probe_path "${argument[1]}" ;;
       file) probe_file "${argument[1]}" ;;
+      weights) probe_weights "${argument[1]}" ;;
       image) probe_image "${argument[1]}" "${argument[2]}" ;;
       addresses) probe_addresses ;;
       ports) probe_ports "${argument[@]:1}" ;;
@@ -165,6 +166,32 @@ probe_file() {
     *": No such file or directory" | *": Not a directory") fact file "$path" missing ;;
     *) fact file "$path" error "${out##*: }" ;;
   esac
+}
+
+# All files of weights together in bytes, and the formats that the description of a quantized checkpoint names (`-` without
+# one). In a process of its own, because a glob on a network file system whose server is gone blocks. The description
+# has a line for each tensor and may be some 10 MB.
+probe_weights() {
+  local dir=$1 status out
+  # shellcheck disable=SC2016 # expanded by the inner bash
+  attempt 20 bash -c '
+    set -euo pipefail
+    cd -- "$1"
+    bytes=0
+    for file in *.safetensors; do
+      if [ -f "$file" ]; then bytes=$((bytes + $(stat -L -c %s -- "$file"))); fi
+    done
+    formats=-
+    if [ -f quant_model_description.json ]; then
+      formats=$({ grep -oE "\"W[0-9]+A[0-9]+[A-Z0-9_]*\"" quant_model_description.json || true; } | sort -u | tr -d "\"" | tr "\n" ",")
+    fi
+    printf "%s %s\n" "$bytes" "$formats"' weights "$dir"
+  out=$(last_line "$out")
+  if [ "$status" -eq 0 ]; then
+    fact weights "$dir" found "${out%% *}" "${out#* }"
+  else
+    fact weights "$dir" error "${out##*: }"
+  fi
 }
 
 # usage: probe_image PULL registry|present

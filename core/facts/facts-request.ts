@@ -12,6 +12,8 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
       "path",
       path,
     ]),
+    ["file", modelConfig(node)],
+    ["weights", node.modelPath],
     ["image", node.image.pull, node.image.source],
     ["addresses"],
     ["ports", ...node.ports.map(({ first, last }) => `${first}-${last}`)],

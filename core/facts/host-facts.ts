@@ -16,6 +16,8 @@ export interface HostFacts {
   /** Where else an executable of that name was found, by the path that was asked for. */
   readonly elsewhere: ReadonlyMap<string, string>;
   readonly files: ReadonlyMap<string, FileFact>;
+  /** What the files of a model's directory tell of its weights, by directory. */
+  readonly weights: ReadonlyMap<string, WeightsFact>;
   readonly images: ReadonlyMap<string, ImageFact>;
   readonly addressesError?: string;
   readonly links: ReadonlyMap<string, "up" | "down">;
@@ -43,6 +45,16 @@ export type PathFact =
 export type FileFact =
   | { readonly state: "found"; readonly content: string }
   | { readonly state: "missing" }
+  | { readonly state: "error"; readonly reason: string };
+
+export type WeightsFact =
+  | {
+      readonly state: "found";
+      /** All files of safetensors together, in bytes. */
+      readonly bytes: number;
+      /** Formats that the description of a quantized checkpoint names, e.g. `W8A8_DYNAMIC`; unset without description. */
+      readonly formats?: readonly string[];
+    }
   | { readonly state: "error"; readonly reason: string };
 
 export interface ImageFact {
@@ -134,6 +146,7 @@ function emptyFacts(isComplete: boolean): Draft<HostFacts> {
     paths: new Map(),
     elsewhere: new Map(),
     files: new Map(),
+    weights: new Map(),
     images: new Map(),
     links: new Map(),
     addresses: [],
@@ -176,6 +189,9 @@ function readFact(facts: Draft<HostFacts>, kind: string, fields: readonly string
       return;
     case "file":
       facts.files.set(a, fileFact(b, c));
+      return;
+    case "weights":
+      facts.weights.set(a, weightsFact(b, c, d));
       return;
     case "image":
       if (isImageState(b)) facts.images.set(a, { state: b, text: c });
@@ -222,6 +238,15 @@ function pathFact(state: string, text: string): PathFact {
 function fileFact(state: string, text: string): FileFact {
   if (state === "found") return { state, content: Buffer.from(text, "base64").toString("utf8") };
   return state === "missing" ? { state } : { state: "error", reason: text };
+}
+
+function weightsFact(state: string, bytes: string, formats: string): WeightsFact {
+  if (state !== "found") return { state: "error", reason: bytes };
+  return {
+    state,
+    bytes: Number(bytes),
+    ...(formats === "-" ? {} : { formats: formats.split(",").filter((format) => format !== "") }),
+  };
 }
 
 function containerFact(fields: readonly string[]): ContainerFact {

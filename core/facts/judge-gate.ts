@@ -3,6 +3,7 @@ import type { Check, Finding, FindingCode } from "./check.js";
 import { devicesCheck, modelCheck, mountsCheck } from "./checks/host-paths.js";
 import { imageCheck } from "./checks/image.js";
 import { dockerCheck, rootCheck, toolsCheck } from "./checks/login.js";
+import { memoryCheck, memoryFitLine } from "./checks/memory.js";
 import { networkCheck, portsCheck } from "./checks/network.js";
 import { ownershipCheck } from "./checks/ownership.js";
 import type { HostFacts } from "./host-facts.js";
@@ -16,6 +17,7 @@ export const GATE_CHECKS: readonly Check[] = [
   devicesCheck,
   mountsCheck,
   modelCheck,
+  memoryCheck,
   imageCheck,
   networkCheck,
   portsCheck,
@@ -47,6 +49,8 @@ export interface GateFinding extends Finding {
 export interface GateResult {
   readonly cluster: string;
   readonly isPassed: boolean;
+  /** Whether the model fits, as judged on the first node where it could be; absent when on none. */
+  readonly memoryFit?: string;
   /** In the order of the plan's nodes. */
   readonly rows: readonly GateRow[];
   /** Failures first; within a result in the order of nodes and columns. */
@@ -61,9 +65,19 @@ export function judgeGate(plan: GatePlan, reports: readonly HostReport[]): GateR
   return {
     cluster: plan.cluster,
     isPassed: of("fail").length === 0,
+    ...memoryFit(plan, reports),
     rows: judged.map(({ row }) => row),
     findings: [...of("fail"), ...of("unknown"), ...of("warn")],
   };
+}
+
+function memoryFit(plan: GatePlan, reports: readonly HostReport[]): Pick<GateResult, "memoryFit"> {
+  for (const [index, node] of plan.nodes.entries()) {
+    const { facts } = reports[index]!;
+    const line = facts === undefined ? undefined : memoryFitLine(plan, node, facts);
+    if (line !== undefined) return { memoryFit: line };
+  }
+  return {};
 }
 
 interface JudgedNode {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { QUANTIZATIONS } from "../fit/model-bytes.js";
 import type { GatePlan } from "../plan/gate-plan.js";
 
 /**
@@ -16,6 +17,7 @@ export function parseGatePlan(raw: unknown): GatePlan {
 }
 
 const line = z.string().regex(/^[^\p{Cc}]+$/u, "must be one line and not empty");
+const count = z.int().min(1);
 const port = z.int().min(1).max(65535);
 
 const gatePlanSchema: z.ZodType<GatePlan> = z.object({
@@ -23,6 +25,24 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
   owner: line,
   baseDir: line,
   containerName: line,
+  memory: z.object({
+    demand: z.object({
+      layout: z.object({
+        tensorParallelSize: count,
+        pipelineParallelSize: count,
+        dataParallelSize: count,
+        enableExpertParallel: z.boolean(),
+        pipelineLayerPartition: z.array(z.int().min(0)).optional(),
+      }),
+      maxModelLen: count,
+      gpuMemoryUtilization: z.number().gt(0).max(1),
+      npuMemoryGib: z.number().gt(0),
+      numSpeculativeTokens: z.int().min(0).optional(),
+      hcclBuffSizeMb: z.int().min(0).optional(),
+    }),
+    quantization: z.enum(QUANTIZATIONS),
+    acceptedReason: line.optional(),
+  }),
   nodes: z
     .array(
       z.object({

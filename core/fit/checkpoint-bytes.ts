@@ -62,10 +62,14 @@ export function sizesOfCheckpoint(
 
 /** The format in `quant_model_description.json` of msModelSlim: a format for each tensor, and `FLOAT` for BF16. */
 export function describedQuantization(description: unknown): Quantization {
-  const formats =
+  const values =
     description !== null && typeof description === "object" ? Object.values(description) : [];
-  const has = (prefix: string) =>
-    formats.some((format) => typeof format === "string" && format.startsWith(prefix));
+  return describedFormat(values.filter((value) => typeof value === "string"));
+}
+
+/** The format of a checkpoint whose tensors have these formats, e.g. `W8A8_DYNAMIC`. */
+export function describedFormat(formats: readonly string[]): Quantization {
+  const has = (prefix: string) => formats.some((format) => format.startsWith(prefix));
   if (has("W4A8")) return "w4a8";
   return has("W8A8") ? "w8a8" : "bf16";
 }

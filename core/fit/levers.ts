@@ -1,4 +1,10 @@
-import { compareFits, type FitRequest, type FitVerdict, judgeFit } from "./judge-fit.js";
+import {
+  compareFits,
+  type FitRequest,
+  type FitVerdict,
+  GUIDE_BUFFSIZE_MB,
+  judgeFit,
+} from "./judge-fit.js";
 import { checkLayout, layoutNpus } from "./layout.js";
 
 /** One change of one field, and what it would give. */
@@ -129,6 +135,3 @@ function buffers(request: FitRequest): Candidate[] {
 
 /** What is above it belongs to the driver and to fragmentation: an idle NPU shows 2.8-4.6 GB of 64 in use. */
 const HIGH_UTILIZATION = 0.95;
-
-/** The value of the model guides. */
-const GUIDE_BUFFSIZE_MB = 1024;

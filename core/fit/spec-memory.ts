@@ -12,14 +12,14 @@ export function memoryDemand(spec: ClusterSpec): MemoryDemand {
       pipelineParallelSize: serve.pipelineParallelSize,
       dataParallelSize: serve.dataParallelSize,
       enableExpertParallel: serve.enableExpertParallel,
-      pipelineLayerPartition: layerPartition(spec.env["VLLM_PP_LAYER_PARTITION"]),
+      ...optional("pipelineLayerPartition", layerPartition(spec.env["VLLM_PP_LAYER_PARTITION"])),
     },
     maxModelLen: serve.maxModelLen,
     maxNumSeqs: serve.maxNumSeqs,
     gpuMemoryUtilization: serve.gpuMemoryUtilization,
-    npuMemoryGib: hardwareSeries(spec.series).npuMemoryGib,
+    npuMemoryGib: smallestNpuGib(spec),
     numSpeculativeTokens: draftedTokens(serve.extraArgs["speculative-config"]),
-    hcclBuffSizeMb: wholeNumber(spec.env["HCCL_BUFFSIZE"]),
+    ...optional("hcclBuffSizeMb", wholeNumber(spec.env["HCCL_BUFFSIZE"])),
   };
 }
 
@@ -31,6 +31,17 @@ export function suggestedQuantization({ serve, model }: ClusterSpec): Quantizati
   const named = /w[48]a8/i.exec(model.path)?.[0].toLowerCase();
   if (named === "w4a8" || named === "w8a8") return named;
   return serve.quantization === undefined ? "bf16" : "w8a8";
+}
+
+/** All ranks get as many cache blocks as the one with the least memory. */
+function smallestNpuGib({ nodes, series }: ClusterSpec): number {
+  return Math.min(
+    ...nodes.map(({ npuMemoryGib }) => npuMemoryGib ?? hardwareSeries(series).npuMemoryGib),
+  );
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
 }
 
 /** Tokens that the model's own drafting layers draft; 0 when nothing or another model drafts. */

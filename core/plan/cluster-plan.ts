@@ -28,6 +28,8 @@ export interface MemoryPlan {
   readonly demand: MemoryDemand;
   /** Of the weights, as far as the stack tells; the checkpoint itself knows better. */
   readonly quantization: Quantization;
+  /** Why a model that does not fit shall be started all the same. */
+  readonly acceptedReason?: string | undefined;
 }
 
 export type NodeRole = "head" | "worker";

@@ -1,3 +1,5 @@
+import { GUIDE_BUFFSIZE_MB, type MemoryDemand } from "../fit/judge-fit.js";
+import type { Quantization } from "../fit/model-bytes.js";
 import type { ClusterPlan, ConnectionPlan, ImagePlan, PortPlan } from "./cluster-plan.js";
 
 /**
@@ -9,7 +11,16 @@ export interface GatePlan {
   readonly owner: string;
   readonly baseDir: string;
   readonly containerName: string;
+  readonly memory: GateMemory;
   readonly nodes: readonly GateNode[];
+}
+
+/** What decides whether the model fits; `maxNumSeqs` does not. */
+export interface GateMemory {
+  readonly demand: Omit<MemoryDemand, "maxNumSeqs">;
+  readonly quantization: Quantization;
+  /** `acceptMemoryFit.reason` of the stack. */
+  readonly acceptedReason?: string | undefined;
 }
 
 export interface GateNode {
@@ -34,6 +45,7 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
     owner: plan.owner,
     baseDir: plan.baseDir,
     containerName: plan.containerName,
+    memory: gateMemory(plan),
     nodes: plan.nodes.map((node) => ({
       name: node.name,
       connection: node.connection,
@@ -46,5 +58,17 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
       image: node.container.image,
       ports: node.ports,
     })),
+  };
+}
+
+function gateMemory({ memory }: ClusterPlan): GateMemory {
+  const { maxNumSeqs: _, hcclBuffSizeMb, ...demand } = memory.demand;
+  const { acceptedReason, quantization } = memory;
+  // Buffers below the usual share change nothing, so changing them checks nothing again.
+  const buffers = (hcclBuffSizeMb ?? 0) > GUIDE_BUFFSIZE_MB ? { hcclBuffSizeMb } : {};
+  return {
+    demand: { ...demand, ...buffers },
+    quantization,
+    ...(acceptedReason === undefined ? {} : { acceptedReason }),
   };
 }

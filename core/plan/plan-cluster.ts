@@ -67,7 +67,11 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
     ray: spec.topology === "ray" ? rayCommit(spec, releases) : null,
     serve: serveCommit(spec, releases),
     modelPath: spec.model.path,
-    memory: { demand: memoryDemand(spec), quantization: suggestedQuantization(spec) },
+    memory: {
+      demand: memoryDemand(spec),
+      quantization: suggestedQuantization(spec),
+      acceptedReason: spec.acceptMemoryFit?.reason,
+    },
     endpoint: endpointPlan(spec, options.hasApiKey),
     names: clusterNames(spec.name),
   };

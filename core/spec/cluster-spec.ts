@@ -103,6 +103,14 @@ const nodeSchema = z.strictObject({
     description: "Physical NPU ids to use. Unset = all of the series.",
     upstream: "ASCEND_RT_VISIBLE_DEVICES",
   }),
+  npuMemoryGib: z
+    .union([z.literal(64), z.literal(32)])
+    .optional()
+    .meta({
+      description:
+        "Memory of one of its NPUs, as it is sold: 64 or 32. The smallest of all nodes decides what fits. Unset = that of the series.",
+      unit: "GiB",
+    }),
   env: environment
     .default({})
     .meta({ description: "Environment of this node only, on top of the cluster's `env`." }),
@@ -394,6 +402,18 @@ export const clusterSpecSchema = z.strictObject({
       "Flags of `ray start`. Topology `ray` only. Ports are the same on all nodes; none may collide.",
   }),
   serve: serveSchema.meta({ description: "Flags of `vllm serve`." }),
+  acceptMemoryFit: z
+    .strictObject({
+      reason: z
+        .string()
+        .regex(/^[^\p{Cc}]{3,200}$/u, "must be one line of 3 to 200 characters")
+        .meta({ description: "Why it is started all the same; printed every time." }),
+    })
+    .optional()
+    .meta({
+      description:
+        "Starts a model that does not fit into the NPUs' memory by docs/memory-fit.md. Unset = the preflight refuses it.",
+    }),
   env: environment.default({}).meta({
     description:
       "Environment of vLLM and Ray on all nodes, e.g. `HCCL_BUFFSIZE`. Addresses, interfaces and visible devices are set for you.",

@@ -108,6 +108,32 @@ describe("facts.sh", () => {
     assert.equal(tools.get("no-such-tool"), "");
   });
 
+  it("adds up the weights of a model, and names the formats of its description", () => {
+    const model = join(dir, "model");
+    mkdirSync(model);
+    const weightsOf = (path: string) => facts(`weights\t${path}`).weights.get(path);
+    assert.deepEqual(weightsOf(model), { state: "found", bytes: 0 });
+    writeFileSync(join(model, "a.safetensors"), "x".repeat(1000));
+    writeFileSync(join(model, "b.safetensors"), "x".repeat(24));
+    writeFileSync(join(model, "b.bin"), "not a weight");
+    assert.deepEqual(weightsOf(model), { state: "found", bytes: 1024 });
+    const description = join(model, "quant_model_description.json");
+    writeFileSync(description, '{"a": "FLOAT", "W8A8": 1}');
+    assert.deepEqual(weightsOf(model), { state: "found", bytes: 1024, formats: ["W8A8"] });
+    writeFileSync(description, '{"a": "FLOAT"}');
+    assert.deepEqual(weightsOf(model), { state: "found", bytes: 1024, formats: [] });
+    writeFileSync(
+      description,
+      '{\n"a": "W8A8_DYNAMIC",\n"b": "W4A8_DYNAMIC",\n"c": "W8A8_DYNAMIC"\n}',
+    );
+    assert.deepEqual(weightsOf(model), {
+      ...{ state: "found", bytes: 1024, formats: ["W4A8_DYNAMIC", "W8A8_DYNAMIC"] },
+    });
+    assert.deepEqual(weightsOf(join(dir, "none")), {
+      ...{ state: "error", reason: "No such file or directory" },
+    });
+  });
+
   it("tells devices, directories, files and what is missing apart", () => {
     const empty = join(dir, "a folder");
     mkdirSync(empty);

@@ -15,6 +15,13 @@ export function aGatePlan(changes: Partial<ClusterSpecInput> = {}): GatePlan {
   return gatePlan(planCluster(spec, { owner: OWNER, hasApiKey: false }));
 }
 
+/** The keys of config.json that decide memory: Qwen3-235B-A22B. */
+export const MODEL_CONFIG = {
+  architectures: ["Qwen3MoeForCausalLM"],
+  ...{ hidden_size: 4096, vocab_size: 151_936, num_hidden_layers: 94, num_attention_heads: 64 },
+  ...{ num_key_value_heads: 4, head_dim: 128, num_experts: 128, moe_intermediate_size: 1536 },
+};
+
 /** What `node/facts.sh` prints on a host where nothing is wrong and this stack already runs. */
 export function goodAnswer(plan: GatePlan, node: GateNode): string {
   const lines = [
@@ -28,6 +35,8 @@ export function goodAnswer(plan: GatePlan, node: GateNode): string {
     ...node.devices.map((path) => ["path", path, "found", "character special file"]),
     ...node.mounts.map((path) => ["path", path, "found", "directory"]),
     ["path", `${node.modelPath}/config.json`, "found", "regular file"],
+    ["file", `${node.modelPath}/config.json`, "found", base64(JSON.stringify(MODEL_CONFIG))],
+    ["weights", node.modelPath, "found", "470187269120", "-"],
     ["image", node.image.pull, "present", "sha256:0123"],
     ["link", "lo", "up"],
     ["link", node.socketInterface, "up"],

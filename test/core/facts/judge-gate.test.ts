@@ -11,7 +11,8 @@ import {
   judgeGate,
 } from "../../../core/facts/judge-gate.js";
 import type { SshFailureKind } from "../../../core/facts/ssh-failure.js";
-import { aGatePlan, base64, goodAnswer, OWN_CONTAINER_ID } from "./answers.js";
+import { rawCluster } from "../../support/specs.js";
+import { aGatePlan, base64, goodAnswer, MODEL_CONFIG, OWN_CONTAINER_ID } from "./answers.js";
 
 const plan = aGatePlan();
 const [node0, node1] = [plan.nodes[0]!, plan.nodes[1]!];
@@ -33,6 +34,16 @@ function judge(answer: string, of = plan): GateResult {
 
 const listener = (port: number, address: string, pid: string, name: string, container: string) =>
   without("ports\tok", `listener\t${port}\t${address}\t${pid}\t${name}\t${container}\nports\tok`);
+
+/** The good answer with another config.json. */
+const withConfig = (changes: object) =>
+  without(
+    base64(JSON.stringify(MODEL_CONFIG)),
+    base64(JSON.stringify({ ...MODEL_CONFIG, ...changes })),
+  );
+/** The same of a larger model, whose weights have no description. */
+const withLayers = (layers: number) =>
+  withConfig({ num_hidden_layers: layers }).replace("470187269120", "0");
 
 interface BadCase {
   readonly title: string;
@@ -116,6 +127,44 @@ const BAD_CASES: readonly BadCase[] = [
     check: "devices",
     code: "DEVICE_MISSING",
     says: ["/dev/davinci3 is a directory"],
+  },
+  {
+    title: "a model that is larger than the NPUs",
+    answer: withLayers(190),
+    check: "memory",
+    code: "MEMORY_FIT",
+    says: ["GiB are missing on each NPU", "by formula", "largest lever: ", "acceptMemoryFit"],
+  },
+  {
+    title: "a model that leaves little room",
+    answer: withLayers(168),
+    check: "memory",
+    code: "MEMORY_TIGHT",
+    result: "warn",
+    says: ["GiB are left for the cache", "largest lever: "],
+  },
+  {
+    title: "a layout that vLLM refuses for the model",
+    answer: withConfig({ num_attention_heads: 60 }),
+    check: "memory",
+    code: "MODEL_LAYOUT",
+    says: ["must divide the 60 attention heads, got 8", "serve.tensorParallelSize"],
+  },
+  {
+    title: "an architecture without formulas",
+    answer: withConfig({ architectures: ["GlmMoeForCausalLM"] }),
+    check: "memory",
+    code: "MEMORY_UNKNOWN",
+    result: "unknown",
+    says: ["GlmMoeForCausalLM", "nothing is guessed"],
+  },
+  {
+    title: "a config.json that lacks what decides memory",
+    answer: withConfig({ hidden_size: "large" }),
+    check: "memory",
+    code: "FACT_UNKNOWN",
+    result: "unknown",
+    says: ["memory fit", "hidden_size"],
   },
   {
     title: "npu-smi in another directory",
@@ -336,6 +385,51 @@ describe("judgeGate", () => {
       "address\teth0\teth0:1",
     );
     assert.deepEqual(judge(answer, aliased).findings, []);
+  });
+
+  describe("memory", () => {
+    const memoryOf = (answer: string, of = plan) =>
+      judge(answer, of).findings.filter(({ check }) => check === "memory");
+
+    it("starts what does not fit when the stack accepts it, and says why every time", () => {
+      const reason = "the guide documents it as possible";
+      const accepting = aGatePlan({ acceptMemoryFit: { reason } });
+      const [finding, ...others] = memoryOf(withLayers(190), accepting);
+      assert.deepEqual([finding!.code, finding!.result, others], ["MEMORY_FIT", "warn", []]);
+      assert.match(finding!.fix, /^accepted by acceptMemoryFit: the guide documents it/);
+    });
+
+    it("accepts no layout that vLLM refuses", () => {
+      const accepting = aGatePlan({ acceptMemoryFit: { reason: "try it" } });
+      const [finding] = memoryOf(withConfig({ num_attention_heads: 60 }), accepting);
+      assert.deepEqual([finding!.code, finding!.result], ["MODEL_LAYOUT", "fail"]);
+    });
+
+    it("takes sizes and format from the host's own files", () => {
+      const { memoryFit } = judge(good);
+      assert.match(memoryFit!, /^memory fit: fits: .* 27\.5 GiB of weights by index/);
+      // Twice as many layers fit when the weights are W8A8.
+      const large = withConfig({ num_hidden_layers: 188 }).replace(
+        "470187269120\t-",
+        "470187269120\tW8A8_DYNAMIC,",
+      );
+      const judged = judgeGate(plan, [report(large), report(large)]);
+      assert.match(judged.memoryFit!, / 27\.\d GiB of weights by index/);
+      assert.deepEqual(memoryOf(large), []);
+    });
+
+    it("judges by the smallest NPU of all nodes", () => {
+      const nodes = rawCluster().nodes.map((node, index) =>
+        index === 1 ? { ...node, npuMemoryGib: 32 as const } : node,
+      );
+      assert.deepEqual(
+        memoryOf(good, aGatePlan({ nodes })).map(({ node, code }) => [node, code]),
+        [
+          ["node0", "MEMORY_FIT"],
+          ["node1", "MEMORY_FIT"],
+        ],
+      );
+    });
   });
 
   it("skips what it cannot judge without root or docker, and does not repeat the cause", () => {

@@ -11,14 +11,12 @@ describe("memoryDemand", () => {
         pipelineParallelSize: 2,
         dataParallelSize: 1,
         enableExpertParallel: true,
-        pipelineLayerPartition: undefined,
       },
       maxModelLen: 8192,
       maxNumSeqs: 25,
       gpuMemoryUtilization: 0.9,
       npuMemoryGib: 64,
       numSpeculativeTokens: 0,
-      hcclBuffSizeMb: undefined,
     });
   });
 
