@@ -1,4 +1,4 @@
-"""Looks outside that take time: Ray's health and nodes, completions, metrics."""
+"""Looks outside that take time: Ray's health and nodes, what serve answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.children import child_env
-from supervisor.core.judge import judge_completion, judge_ray, parse_metrics
+from supervisor.core.judge import judge_ray
 from supervisor.core.release import Release
 from supervisor.core.run import Check, CheckResult
 from supervisor.files import Layout
-from supervisor.http_client import http_exchange
 from supervisor.processes import Reaper
+from supervisor.serve_api import ServeApi
 from supervisor.sockets import parse_address
 from supervisor.text import last_line, os_text, signal_name
 
@@ -79,47 +79,24 @@ class Checks:
         return not problem, problem or "all nodes as planned, all NPUs free", {"node": node}
 
     def _completion(self, release: Release) -> tuple[bool, str, dict[str, Any]]:
-        problem = self._complete(release)
+        problem = self._serve_api(release).problem()
         return not problem, problem or "answers completions", {}
 
     def _watch(self, release: Release) -> tuple[bool, str, dict[str, Any]]:
-        problem = self._complete(release)
+        api = self._serve_api(release)
+        problem = api.problem()
         if not problem:
             return True, "answers completions", {}
-        assert release.readiness
         data: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
-            _, metrics = http_exchange(f"{release.readiness.url}/metrics", 10.0)
-            data = parse_metrics(metrics.decode("utf-8", "replace"))
+            data = {"engines": api.engines()}
         return False, problem, data
 
-    def _complete(self, release: Release) -> str:
-        """Asks for a real completion: /health stays 200 while all completions hang (vLLM 0.23)."""
-        readiness = release.readiness
-        assert readiness
-        body = {
-            "model": readiness.model,
-            "prompt": readiness.prompt,
-            "max_tokens": readiness.max_tokens,
-            "temperature": 0,
-        }
-        headers = {"Content-Type": "application/json"}
+    def _serve_api(self, release: Release) -> ServeApi:
+        assert release.readiness
         key_file = release.secret_env.get("VLLM_API_KEY")
-        if key_file:
-            key = (self.layout.secrets / key_file).read_text(encoding="utf-8").strip()
-            headers["Authorization"] = f"Bearer {key}"
-        url = f"{readiness.url}/v1/completions"
-        try:
-            code, answer = http_exchange(
-                url, readiness.request_timeout, json.dumps(body).encode(), headers
-            )
-        except OSError as error:
-            return f"{url}: {os_text(error)}"
-        except ValueError as error:
-            return f"{url}: {error}"
-        if code != 200:
-            return f"{url} answers {code}: {last_line(answer[:2000].decode('utf-8', 'replace'))}"
-        return judge_completion(answer)
+        key = (self.layout.secrets / key_file).read_text(encoding="utf-8") if key_file else ""
+        return ServeApi(release.readiness, key.strip())
 
 
 def _helper_end(code: int | None) -> str:

@@ -40,7 +40,7 @@ def render_status(status: Mapping[str, Any]) -> list[str]:
     ]
     for kind in KINDS:
         part = status[kind]
-        text = f"  {kind:5} {part['state']}"
+        text = f"  {kind:5} {headless_text(part['state'], part.get('headless', False))}"
         if part["hash"]:
             text += f", release {part['hash']}, epoch {part['epoch']}"
         if part["pid"]:
@@ -51,7 +51,8 @@ def render_status(status: Mapping[str, Any]) -> list[str]:
     for name, member in status["members"].items():
         seen = f", seen {member['lastSeenSec']} s ago" if member["lastSeenSec"] is not None else ""
         link = "connected" if member["connected"] else "not connected"
-        lines.append(f"  {name}: {link}{seen}, ray {member['ray']}, serve {member['serve']}")
+        serve = headless_text(member["serve"], member.get("headless", False))
+        lines.append(f"  {name}: {link}{seen}, ray {member['ray']}, serve {serve}")
     lines += [f"  warning: {warning}" for warning in status.get("warnings", [])]
     last = status["failures"]["last"]
     if last:
@@ -63,3 +64,10 @@ def render_status(status: Mapping[str, Any]) -> list[str]:
         )
         lines += [f"    {line}" for line in last["tail"][-10:]]
     return lines
+
+
+def headless_text(state: str, headless: bool) -> str:
+    """Ranks without HTTP are judged by their process and by the answers of rank 0, on the head."""
+    if not headless:
+        return state
+    return "headless, serving through rank 0" if state == "ready" else f"headless, {state}"

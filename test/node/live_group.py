@@ -45,16 +45,17 @@ TIMING = {
 
 
 class LiveGroup:
-    """node0 is the head on 127.0.0.1, node1 a member on 127.0.0.2."""
+    """node0 is the head on 127.0.0.1, node1 a member on 127.0.0.2, and so on."""
 
     def __init__(self, topology: str = "ray", nodes: int = 2):
+        """topology: ray, multiprocessing or data-parallel."""
         self.topology = topology
         self.root = Path(tempfile.mkdtemp(prefix="supervisor-test-"))
         self.fake_dir = self.root / "fake"
         self.fake_dir.mkdir()
         self.names = [f"node{index}" for index in range(nodes)]
         self.addresses = {name: f"127.0.0.{index + 1}" for index, name in enumerate(self.names)}
-        self.group_port, self.ray_port, self.http_port = free_ports(3)
+        self.group_port, self.ray_port, self.http_port, self.rpc_port = free_ports(4)
         self.supervisors: dict[str, subprocess.Popen] = {}
         for name in self.names:
             for folder in ("in/releases", "in/secrets", "out"):
@@ -129,6 +130,10 @@ class LiveGroup:
             release["ports"] = [self.ray_port] if head else []
             return release
         command = ["vllm", "serve", "/model", "--port", str(self.http_port)]
+        if self.topology == "data-parallel":
+            command += ["--data-parallel-size", str(len(self.names))]
+            command += ["--data-parallel-address", self.addresses["node0"]]
+            command += ["--data-parallel-rpc-port", str(self.rpc_port)]
         release["ray"] = "r1" if self.topology == "ray" else None
         if head:
             release["command"] = command
@@ -141,6 +146,9 @@ class LiveGroup:
                 "maxTokens": 1,
                 "requestTimeoutSec": 2 * PATIENCE,
             }
+            if self.topology == "data-parallel":
+                release["readiness"]["engines"] = len(self.names)
+                release["ports"].append(self.rpc_port)
         else:
             release["command"] = None if self.topology == "ray" else [*command, "--headless"]
         return release

@@ -49,7 +49,13 @@ def main() -> int:
 
 def weight(name: str) -> int:
     """The long ones first, so that none is left alone at the end."""
-    order = ["test_live.Lost", "test_live.Change", "test_schedules", "test_live"]
+    order = [
+        "test_live.WithoutRay",
+        "test_live.Lost",
+        "test_live.Change",
+        "test_schedules",
+        "test_live",
+    ]
     return next((at for at, prefix in enumerate(order) if name.startswith(prefix)), len(order))
 
 

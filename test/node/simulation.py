@@ -42,6 +42,7 @@ class Process:
     exit: dict[str, Any] | None = None
     term_at: float | None = None
     child_until: float | None = None
+    peers: set[str] = dataclasses.field(default_factory=set)  # headless ones that joined this head
 
     def end(self, now: float, code: int | None, signal: str | None) -> None:
         if self.alive:
@@ -274,6 +275,22 @@ class World:
                 if process and process.alive and process.term_at is not None and process.obeys_term:
                     if self.now - process.term_at >= 0.5:
                         process.end(self.now, 0, None)
+
+        if self.topology == "mp":
+            self._age_handshake()
+
+    def _age_handshake(self) -> None:
+        """vLLM without Ray: the head ends when it loses a peer; a headless peer outlives its head."""
+        head = self.head.processes["serve"]
+        if head is None or not head.alive:
+            return
+        for node in self.nodes.values():
+            process = node.processes["serve"]
+            joined = process is not None and process.alive and process.ident == head.ident
+            if joined and not node.is_head:
+                head.peers.add(node.name)
+            elif node.name in head.peers and self.random.random() < 0.5:
+                head.end(self.now, 1, None)
 
     # ---- the network
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from simulation import TIMING, World, run_until
 from supervisor.core.group import Group
-from supervisor.core.judge import judge_completion, judge_ray, parse_metrics
+from supervisor.core.judge import (
+    EngineLoad,
+    judge_completion,
+    judge_engines,
+    judge_ray,
+    parse_metrics,
+)
 from supervisor.core.looks import Looks
 from supervisor.core.member import MemberCore
 from supervisor.core.node import NodeInput
@@ -374,7 +380,7 @@ class TheGroup(unittest.TestCase):
             acts: list[Act] = []
             stall.step(now, run, acts)
             for act in acts:
-                data = {"tokens": tokens, "running": running}
+                data = {"engines": {"0": EngineLoad(9, 0), "1": EngineLoad(tokens, running)}}
                 looks.take(now, [CheckResult(act.data.number, ok, "timed out", data)])
             stall.step(now, run, [])
             return stall.warning
@@ -383,7 +389,8 @@ class TheGroup(unittest.TestCase):
         for now in (10, 30, 50):
             self.assertEqual(watch(now, False, 5, 3), "")
         self.assertIn(
-            "stalled: no completion and no generated token for 60 s", watch(70, False, 5, 3)
+            "stalled: engine 1: no completion and no generated token for 60 s",
+            watch(70, False, 5, 3),
         )
         self.assertEqual(watch(90, False, 6, 3), "")
         self.assertIn("stalled", watch(110, False, 6, 3) + watch(170, False, 6, 3))
@@ -435,15 +442,30 @@ class Judgements(unittest.TestCase):
         for body in bad:
             self.assertIn("the answer holds no completion", judge_completion(body))
 
-    def test_metrics_are_summed_over_engines(self) -> None:
+    def test_metrics_are_read_by_engine(self) -> None:
         text = (
             "# HELP vllm:generation_tokens_total x\n"
             'vllm:generation_tokens_total{engine="0",model_name="a b"} 1.5e+03\n'
             'vllm:generation_tokens_total{engine="1"} 5.0\n'
-            'vllm:num_requests_running{engine="0"} 2.0\n'
-            "vllm:num_requests_running_other 9.0\n"
+            'vllm:num_requests_running{model_name="a",engine="0"} 2.0\n'
+            'vllm:num_requests_running{engine="1"} 0.0\n'
+            'vllm:num_requests_running{engine="2"} 0.0\n'
+            'vllm:num_requests_running_other{engine="0"} 9.0\n'
         )
-        self.assertEqual(parse_metrics(text), {"tokens": 1505.0, "running": 2.0})
+        self.assertEqual(
+            parse_metrics(text), {"0": EngineLoad(1500.0, 2.0), "1": EngineLoad(5.0, 0.0)}
+        )
+
+    def test_engines_are_compared_with_the_data_parallel_size(self) -> None:
+        cases = [
+            (2, ["0", "1"], ""),
+            (12, [str(number) for number in range(12)], ""),
+            (2, ["0"], "/metrics shows engines 0; planned are 0, 1"),
+            (2, ["0", "1", "2"], "/metrics shows engines 0, 1, 2; planned are 0, 1"),
+            (1, [], "/metrics shows no engine (is --disable-log-stats set?); planned are 0"),
+        ]
+        for planned, seen, problem in cases:
+            self.assertEqual(judge_engines(planned, seen), problem)
 
     def test_back_off_doubles_up_to_its_maximum(self) -> None:
         policy = RestartPolicy()

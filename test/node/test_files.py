@@ -19,6 +19,9 @@ from supervisor.ports import port_problem
 from supervisor.text import TAIL_LINE_CHARS
 
 
+READY = {"url": "http://10.0.0.1:8000", "model": "m", "prompt": "p"}
+
+
 def raw_release(**changes: Any) -> dict[str, Any]:
     release = {
         "kind": "ray",
@@ -69,6 +72,11 @@ class Releases(WithFolder):
             (raw_release(nodes=[{"name": "node0"}]), "address: is missing"),
             (raw_release(readiness={"url": "http://x"}), "model: is missing"),
             (raw_release(readiness={"url": "x:1"}), "readiness.url: must be http://ADDRESS:PORT"),
+            (
+                raw_release(readiness={**READY, "engines": 0}),
+                "engines: must be a whole number >= 1",
+            ),
+            (raw_release(readiness={**READY, "engines": 1.5}), "engines: must be a whole"),
         ]
         for raw, text in cases:
             with self.assertRaises(BadFile) as caught:

@@ -194,19 +194,115 @@ class Start(unittest.TestCase):
             group.stage("serve", "s1")
             self.assertEqual(group.commit("serve", "s1").code, 0)
 
-    def test_nodes_without_ray_start_all_in_parallel_and_stop_as_one(self) -> None:
-        with LiveGroup(topology="mp") as group:
+
+class WithoutRay(unittest.TestCase):
+    """Serve on every node: vLLM's data parallelism or multi-node multiprocessing."""
+
+    def test_every_node_starts_at_once_and_the_group_stops_as_one(self) -> None:
+        with LiveGroup(topology="multiprocessing", nodes=3) as group:
             group.bring_up()
-            self.assertEqual(len(group.pids("vllm", "node0")), 1)
-            self.assertEqual(len(group.pids("vllm", "node1")), 1)
-            self.assertEqual(group.status()["ray"]["state"], "stopped")
-            group.wait(lambda: group.status()["members"]["node1"]["serve"] == "ready")
+            status = group.status()
+            self.assertEqual(status["ray"]["state"], "stopped")
+            self.assertFalse(status["serve"]["headless"])
+            for name in group.names:
+                self.assertEqual(len(group.pids("vllm", name)), 1)
+            for name in ("node1", "node2"):
+                group.wait(lambda name=name: group.status()["members"][name]["serve"] == "ready")
+                self.assertTrue(group.status(name)["serve"]["headless"])
+            shown = group.run("node0", "status").out
+            self.assertIn("ray stopped, serve headless, serving through rank 0", shown)
             old = group.processes()
-            os.kill(group.pids("vllm", "node1")[0], signal.SIGKILL)
+            os.kill(group.pids("vllm", "node2")[0], signal.SIGKILL)
             group.wait(lambda: group.is_ready(newer_than=1))
-            self.assertEqual(group.status()["failures"]["last"]["node"], "node1")
-            group.wait(lambda: len(group.pids("engine")) == 2)
+            self.assertEqual(group.status()["failures"]["last"]["node"], "node2")
+            group.wait(lambda: len(group.pids("engine")) == 3)
             self.assertFalse(set(old) & set(group.processes()))
+
+    def test_data_parallelism_is_ready_when_every_engine_has_answered(self) -> None:
+        with LiveGroup(topology="data-parallel") as group:
+            group.start()
+            slow = 2 * PATIENCE
+            group.stage("serve", "s1", startTimeoutSec=slow + 4)
+            for fault, text in (
+                ("engine-1-hidden", "/metrics shows engines 0; planned are 0, 1"),
+                ("engine-1-mute", f"no token from engine 1 in {slow:.0f} s of completions"),
+            ):
+                with self.subTest(fault=fault):
+                    path = group.fault(fault)
+                    result = group.commit("serve", "s1", commitAttempts=1)
+                    self.assertEqual(result.code, 1, result)
+                    self.assertIn("serve on node0: not every engine answers after", result.err)
+                    self.assertIn(text, result.err)
+                    path.unlink()
+            group.stage("serve", "s2")
+            result = group.commit("serve", "s2")
+            self.assertEqual(result.code, 0, result)
+            member = group.run("node1", "status").out
+            self.assertIn("serve headless, serving through rank 0, release s2", member)
+
+    def test_a_lost_head_or_member_restarts_every_rank(self) -> None:
+        with LiveGroup(topology="data-parallel") as group:
+            group.fault("engine-ignores-term")
+            group.bring_up()
+            for node in group.names:
+                with self.subTest(killed=node):
+                    self._all_start_anew(group, node, "SIGKILL")
+            with self.subTest(left="node1"):
+                self._all_start_anew(group, "node1", "")
+
+    def _all_start_anew(self, group: LiveGroup, node: str, signal_name: str) -> None:
+        old, epoch = group.processes(), group.status()["serve"]["epoch"]
+        if signal_name:
+            os.kill(group.pids("vllm", node)[0], signal.Signals[signal_name])
+        else:
+            group.fault("headless-ends")  # by itself, with exit code 0
+        group.wait(lambda: group.is_ready(newer_than=epoch))
+        # Neither the headless process that outlives its head, nor an engine that ignores SIGTERM.
+        self.assertFalse(set(old) & set(group.processes()), "an old process lives")
+        last = group.status()["failures"]["last"]
+        self.assertEqual((last["node"], last["process"]), (node, "serve"))
+        exited = (None, signal_name) if signal_name else (0, None)
+        self.assertEqual((last["exitCode"], last["signal"]), exited)
+
+    def test_a_head_that_dies_while_a_member_waits_for_it_takes_the_member_along(self) -> None:
+        with LiveGroup(topology="data-parallel") as group:
+            fault = group.fault("head-dies-waiting")
+            group.stage("serve", "s1")
+            group.write_desired({"state": "running", "ray": None, "serve": "s1"})
+            group.start()
+            first = group.wait(lambda: group.pids("vllm", "node1"))
+            last = group.wait(lambda: group.status()["failures"]["last"])
+            self.assertEqual((last["node"], last["exitCode"]), ("node0", 1))
+            self.assertIn("RuntimeError: the head died in the handshake", last["tail"])
+            fault.unlink()
+            group.wait(group.is_ready)
+            self.assertFalse(set(first) & set(group.pids("vllm", "node1")))
+
+    def test_a_member_that_reboots_is_waited_for_and_the_group_serves_again(self) -> None:
+        with LiveGroup(topology="data-parallel") as group:
+            group.bring_up()
+            os.kill(group.supervisors["node1"].pid, signal.SIGKILL)
+            group.supervisors["node1"].wait()
+            # In a container the processes of a dead PID 1 end with it.
+            engine = int((group.fake_dir / "engine-node1.pid").read_text())
+            for pid in [*group.pids("vllm", "node1"), engine]:
+                os.kill(pid, signal.SIGKILL)
+            group.wait(lambda: "waiting for node1" in group.status()["reason"])
+            group.wait(lambda: not group.processes())
+            group.start("node1")
+            group.wait(lambda: group.is_ready(newer_than=1))
+
+    def test_a_lost_head_makes_headless_members_stop(self) -> None:
+        with LiveGroup(topology="data-parallel") as group:
+            group.bring_up()
+            os.kill(group.supervisors["node0"].pid, signal.SIGKILL)
+            group.supervisors["node0"].wait()
+            engine = int((group.fake_dir / "engine-node0.pid").read_text())
+            for pid in [*group.pids("vllm", "node0"), engine]:
+                os.kill(pid, signal.SIGKILL)
+            group.wait(lambda: not group.processes())
+            group.start("node0")
+            group.wait(lambda: group.is_ready(newer_than=1))
 
 
 class FirstCommit(unittest.TestCase):

@@ -39,6 +39,14 @@ class Fields:
             raise BadFile(f"{name}: must be a number >= 0, got {value!r}")
         return float(value)
 
+    def count(self, name: str) -> int | None:
+        value = self.raw.get(name)
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 1
+        ):
+            raise BadFile(f"{name}: must be a whole number >= 1, got {value!r}")
+        return value
+
     def strings(self, name: str) -> dict[str, str]:
         value = self.get(name, dict, {})
         for key, item in value.items():

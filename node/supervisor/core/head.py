@@ -126,6 +126,7 @@ class HeadCore:
                 "readyAfterSec": _rounded(run.ready_after) if run else None,
                 "secrets": run.secrets if run else "",
             }
+        kinds["serve"]["headless"] = False
         return {
             "state": group.state,
             "reason": group.reason,
@@ -184,7 +185,8 @@ class HeadCore:
     def _member_status(self, now: float, name: str) -> dict[str, Any]:
         peer = self.peers.get(name)
         if peer is None or peer.heard is None:
-            return {"connected": False, "lastSeenSec": None, "ray": "stopped", "serve": "stopped"}
+            stopped = dict.fromkeys(KINDS, "stopped")
+            return {"connected": False, "lastSeenSec": None, **stopped, "headless": False}
         slots = peer.report.get("slots", {})
         return {
             "connected": peer.connected,
@@ -192,6 +194,7 @@ class HeadCore:
             **{
                 kind: slot_state(slots.get(kind, {}), self.group.kind_state(kind)) for kind in KINDS
             },
+            "headless": slots.get("serve", {}).get("headless", False),
         }
 
 

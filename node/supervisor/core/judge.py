@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.core.release import PlannedNode
 
@@ -41,13 +41,33 @@ def judge_ray(planned: Iterable[PlannedNode], seen: Mapping[str, Any]) -> tuple[
     return "", None
 
 
-def parse_metrics(text: str) -> dict[str, float]:
-    """Sums over all engines."""
-    sums: dict[str, float] = {}
-    names = {"vllm:generation_tokens_total": "tokens", "vllm:num_requests_running": "running"}
+class EngineLoad(NamedTuple):
+    """Two numbers of one vLLM engine (`engine="0"`, …) in `/metrics`."""
+
+    tokens: float = 0.0  # vllm:generation_tokens_total, since the process started
+    running: float = 0.0  # vllm:num_requests_running
+
+
+def parse_metrics(text: str) -> dict[str, EngineLoad]:
+    """By engine. Only engines count that have both numbers' samples (vLLM 0.23 writes zeros too)."""
+    fields = {"vllm:generation_tokens_total": "tokens", "vllm:num_requests_running": "running"}
+    found: dict[str, dict[str, float]] = {}
     for line in text.splitlines():
-        match = re.match(r"([a-zA-Z_:][\w:]*)(?:\{.*\})? ([-+.\deE]+)", line)
-        if match and match[1] in names:
-            key = names[match[1]]
-            sums[key] = sums.get(key, 0.0) + float(match[2])
-    return sums
+        match = re.match(r"([a-zA-Z_:][\w:]*)\{(.*)\} ([-+.\deE]+)", line)
+        if match and match[1] in fields:
+            label = re.search(r'(?:^|,)engine="([^"]*)"', match[2])
+            engine = found.setdefault(label[1] if label else "", {})
+            field = fields[match[1]]
+            # Summed over what else tells samples apart, as the model's name does.
+            engine[field] = engine.get(field, 0.0) + float(match[3])
+    return {name: EngineLoad(**load) for name, load in found.items() if len(load) == 2}
+
+
+def judge_engines(planned: int, seen: Iterable[str]) -> str:
+    """What differs from the data-parallel size, or ""."""
+    expected = [str(number) for number in range(planned)]
+    names = sorted(seen)
+    if names == sorted(expected):
+        return ""
+    shown = f"engines {', '.join(names)}" if names else "no engine (is --disable-log-stats set?)"
+    return f"/metrics shows {shown}; planned are {', '.join(expected)}"

@@ -85,6 +85,8 @@ class MemberCore:
                 "started": slot.facts.started if slot.facts.alive else None,
                 "readyAfterSec": None,
             }
+        serve = self.node.slots["serve"].release
+        kinds["serve"]["headless"] = serve is not None and serve.headless
         return {
             "state": state,
             "reason": reason,

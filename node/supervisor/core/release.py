@@ -35,6 +35,7 @@ class Readiness(NamedTuple):
     request_timeout: float
     probe_interval: float  # 0: no completions by ourselves once ready
     stall: float
+    engines: int | None = None  # data-parallel size: each engine must be there and answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Release:
     ray: str | None = None
     ray_address: str | None = None
     readiness: Readiness | None = None
+
+    @property
+    def headless(self) -> bool:
+        """Ranks without an API of their own (`vllm serve --headless`); rank 0 answers for them."""
+        return self.kind == "serve" and self.command is not None and self.readiness is None
 
     @property
     def address(self) -> str:
@@ -129,4 +135,5 @@ def _parse_readiness(raw: Mapping[str, Any] | None) -> Readiness | None:
         request_timeout=fields.number("requestTimeoutSec", 120),
         probe_interval=fields.number("probeIntervalSec", 0),
         stall=fields.number("stallSec", 600),
+        engines=fields.count("engines"),
     )

@@ -88,6 +88,7 @@ class Slot:
             "state": self.state,
             "hash": self.ident.hash if self.ident else None,
             "epoch": self.ident.epoch if self.ident else None,
+            "headless": self.release is not None and self.release.headless,
             "lastEpoch": self.last_epoch,
             "pid": self.facts.pid,
             "started": self.facts.started,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from supervisor.core.judge import EngineLoad
 from supervisor.core.looks import Looks
 from supervisor.core.run import Run
 from supervisor.core.slot import Act
 
 
 class StallWatch:
-    """No answers while the token counter stands still, with requests running."""
+    """No answers while the token counter of an engine stands still, with requests running on it."""
 
     def __init__(self, looks: Looks):
         self.looks = looks
         self.warning = ""
-        self._stall: tuple[float, float] | None = None  # (tokens, since)
+        self._still: dict[str, tuple[float, float]] = {}  # engine -> (tokens, since)
 
     def forget(self) -> None:
-        self._stall, self.warning = None, ""
+        self._still, self.warning = {}, ""
 
     def step(self, now: float, run: Run, acts: list[Act]) -> None:
         readiness = run.release.readiness
@@ -25,13 +28,26 @@ class StallWatch:
         result = self.looks.ask(now, "watch", run, acts, readiness.probe_interval)
         if result is None:
             return
-        tokens, running = result.data.get("tokens"), result.data.get("running") or 0
-        if result.ok or tokens is None or running <= 0:
+        if result.ok:
             self.forget()
-        elif self._stall is None or self._stall[0] != tokens:
-            self._stall, self.warning = (tokens, now), ""
-        elif now - self._stall[1] >= readiness.stall:
-            self.warning = (
-                f"stalled: no completion and no generated token for {now - self._stall[1]:.0f} s "
-                f"with {running:.0f} requests running ({result.detail})"
-            )
+            return
+        engines: Mapping[str, EngineLoad] = result.data.get("engines", {})
+        self._still = {
+            name: self._since(now, name, load) for name, load in engines.items() if load.running > 0
+        }
+        stalled = [
+            name for name, (_, since) in self._still.items() if now - since >= readiness.stall
+        ]
+        self.warning = "; ".join(
+            f"stalled: {self._engine_text(name, len(engines))}no completion and no generated token "
+            f"for {now - self._still[name][1]:.0f} s with {engines[name].running:.0f} requests "
+            f"running ({result.detail})"
+            for name in sorted(stalled)
+        )
+
+    def _since(self, now: float, name: str, load: EngineLoad) -> tuple[float, float]:
+        known = self._still.get(name)
+        return known if known and known[0] == load.tokens else (load.tokens, now)
+
+    def _engine_text(self, name: str, count: int) -> str:
+        return f"engine {name}: " if count > 1 else ""

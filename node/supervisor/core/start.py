@@ -162,12 +162,14 @@ class Start:
         if waits:
             return waits
         started = max(run.seen.values())
-        result = self.looks.ask(now, "completion", run, acts)
-        if run.release.readiness is None or (result and result.ok):
+        readiness = run.release.readiness
+        result = self.looks.ask(now, "completion", run, acts) if readiness else None
+        if readiness is None or (result and result.ok):
             run.be_ready(now, started)
             return None
         if now - started >= run.release.start_timeout:
-            text = f"no completion after {run.release.start_timeout:.0f} s: {self.looks.detail}"
+            what = "no completion" if readiness.engines is None else "not every engine answers"
+            text = f"{what} after {run.release.start_timeout:.0f} s: {self.looks.detail}"
             return Failed(self.me, text)
         return Progress("starting", f"serve: {self.looks.detail or 'started'}")
 
