@@ -1,10 +1,21 @@
 import * as pulumi from "@pulumi/pulumi";
+import { GpustackCluster, type GpustackInput } from "./components/gpustack/index.js";
 import { type ClusterSpecInput, InferenceCluster } from "./components/index.js";
 
 const config = new pulumi.Config();
-const cluster = new InferenceCluster({
-  cluster: config.requireObject<ClusterSpecInput>("cluster"),
-  apiKey: config.getSecret("apiKey"),
-});
+const cluster = config.requireObject<ClusterSpecInput>("cluster");
+const gpustack = config.getObject<GpustackInput>("gpustack");
+const deployed =
+  gpustack === undefined
+    ? new InferenceCluster({ cluster, apiKey: config.getSecret("apiKey") })
+    : new GpustackCluster({
+        cluster,
+        gpustack,
+        url: config.getSecret("gpustackUrl"),
+        apiKey: config.getSecret("gpustackApiKey"),
+      });
 
-export const { endpoint, model, nodes, curl } = cluster;
+export const { model, curl } = deployed;
+export const endpoint = deployed instanceof InferenceCluster ? deployed.endpoint : undefined;
+export const nodes = deployed instanceof InferenceCluster ? deployed.nodes : undefined;
+export const instances = deployed instanceof GpustackCluster ? deployed.instances : undefined;

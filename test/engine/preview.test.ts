@@ -51,6 +51,19 @@ describe("pulumi preview", function () {
     });
   }
 
+  it("shows a stack through GPUStack on a machine that reaches no server", async () => {
+    const stack = "qwen3.5-397b-w8a8-gpustack";
+    await project.setCluster(stackCluster(stack));
+    await project.setConfig("gpustack", stackConfig(stack)["vllm-ascend:gpustack"]);
+    const { stdout } = await project.pulumi(["preview", "--json", "--stack", "preview"], {
+      quiet: true,
+    });
+    await project.setConfig("gpustack", undefined);
+    const { steps } = JSON.parse(stdout) as PreviewJson;
+    const lines = steps.map(({ op, urn }) => `${op} ${urn.split("::").slice(2).join("::")}`).sort();
+    assertGolden(`engine/${stack}.preview.txt`, `${lines.join("\n")}\n`);
+  });
+
   it("refuses a bad configuration with every problem, and no stack trace", async () => {
     const cluster = stackCluster("qwen3-235b-ray-tp8-pp2");
     cluster.serve.maxModelLen = -5;
@@ -70,6 +83,10 @@ describe("pulumi preview", function () {
 });
 
 function stackCluster(stack: string): ClusterSpecInput {
+  return stackConfig(stack)["vllm-ascend:cluster"] as ClusterSpecInput;
+}
+
+function stackConfig(stack: string): Record<string, unknown> {
   const file = readFileSync(join(repoDir, "stacks", `Pulumi.${stack}.yaml`), "utf8");
-  return parse(file).config["vllm-ascend:cluster"] as ClusterSpecInput;
+  return parse(file).config as Record<string, unknown>;
 }

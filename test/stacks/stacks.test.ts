@@ -5,20 +5,27 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { clusterSpecSchema } from "../../core/spec/cluster-spec.js";
+import { planGpustack } from "../../core/gpustack/cluster.js";
+import { type ClusterSpecInput, clusterSpecSchema } from "../../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../../core/spec/parse.js";
 import { repoDir } from "../../tools/setup/paths.mjs";
 
 const stacksDir = join(repoDir, "stacks");
 
 function clusterOf(file: string): unknown {
-  return parse(readFileSync(join(stacksDir, file), "utf8")).config["vllm-ascend:cluster"];
+  return configOf(file)["vllm-ascend:cluster"];
+}
+
+function configOf(file: string) {
+  return parse(readFileSync(join(stacksDir, file), "utf8")).config;
 }
 
 describe("stacks/", () => {
   for (const file of readdirSync(stacksDir).filter((name) => name.endsWith(".yaml"))) {
     it(`${file} parses without an issue`, () => {
       assert.doesNotThrow(() => parseClusterSpec(clusterOf(file)));
+      const gpustack = configOf(file)["vllm-ascend:gpustack"];
+      if (gpustack !== undefined) planGpustack(clusterOf(file) as ClusterSpecInput, gpustack);
     });
   }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { gpustackSchema } from "../../core/gpustack/cluster.js";
 import { clusterSpecSchema } from "../../core/spec/cluster-spec.js";
 
 /** The part of JSON Schema that the generators read. */
@@ -35,6 +36,9 @@ export function stackJsonSchema(): object {
     string,
     unknown
   >;
+  const { $schema: _, ...gpustack } = forEditors(
+    z.toJSONSchema(gpustackSchema, { io: "input", target: "draft-07" }) as SchemaNode,
+  ) as Record<string, unknown>;
   return {
     $schema,
     definitions,
@@ -45,6 +49,11 @@ export function stackJsonSchema(): object {
         type: "object",
         properties: {
           "vllm-ascend:cluster": { description: "The cluster.", ...cluster },
+          "vllm-ascend:gpustack": {
+            description:
+              "With this key the cluster is deployed through GPUStack: docs/gpustack.md.",
+            ...gpustack,
+          },
           "vllm-ascend:apiKey": {
             description:
               "Key that guards the API. Written by `pulumi config set --secret apiKey`; never in clear.",

@@ -22,7 +22,7 @@ import { repoDir } from "../setup/paths.mjs";
  * @property {string} agentSocket ssh-agent that holds the lab's key
  */
 
-const LINKED = ["node_modules", "components", "core", "cli", "node", "dist"];
+const LINKED = ["node_modules", "components", "core", "cli", "node", "provider", "dist"];
 const COPIED = ["Pulumi.yaml", "package.json", "index.ts"];
 
 /**
@@ -59,10 +59,19 @@ export class LabProject {
    * Writes `vllm-ascend:cluster`; the rest of the stack file stays.
    * @param {ClusterSpecInput} cluster
    */
-  async setCluster(cluster) {
+  setCluster(cluster) {
+    return this.setConfig("cluster", cluster);
+  }
+
+  /**
+   * Writes one key of the stack file; `undefined` removes it.
+   * @param {string} key
+   * @param {unknown} value
+   */
+  async setConfig(key, value) {
     const { parse, stringify } = await import("yaml");
     const file = existsSync(this.stackFile) ? parse(readFileSync(this.stackFile, "utf8")) : {};
-    const config = { ...file?.config, "vllm-ascend:cluster": cluster };
+    const config = { ...file?.config, [`vllm-ascend:${key}`]: value };
     writeFileSync(this.stackFile, stringify({ ...file, config }));
   }
 

@@ -1,0 +1,252 @@
+import { z } from "zod";
+import { nodeEnv } from "../plan/node-env.js";
+import { commonServeArgs, nodeServeArgs, type ServeArgs } from "../plan/serve-command.js";
+import type { ClusterSpec, ClusterSpecInput, NodeSpec } from "../spec/cluster-spec.js";
+import { parseClusterSpec } from "../spec/parse.js";
+import { visibleDevices } from "../spec/rules.js";
+import { ClusterSpecError, type SpecIssue } from "../spec/spec-issue.js";
+import {
+  type BackendVersionArgs,
+  backendVersionInputs,
+  type DeploymentGroupArgs,
+  deploymentGroupInputs,
+} from "./inputs.js";
+import {
+  checkBackendVersion,
+  checkDeploymentGroup,
+  type InputIssue,
+  SKIP_COUNT_CHECK,
+} from "./rules.js";
+import { quoteWord } from "./words.js";
+
+/** `vllm-ascend:gpustack` of a stack file: with it the cluster of the same file is deployed through GPUStack. */
+export const gpustackSchema = z.strictObject({
+  workers: z.record(z.string(), z.string().min(1)).default({}).meta({
+    description: "Name of each node's worker in GPUStack, where it differs from the node's name.",
+  }),
+  backendVersion: z.string().optional().meta({
+    description:
+      "Name of the version that is made from `image`; must end in `-custom`. Default: the image's tag without `v`, and `-custom`.",
+  }),
+  modelScopeModelId: z.string().optional().meta({
+    description:
+      "Model of ModelScope that workers download, instead of the directory `model.path`.",
+  }),
+  huggingfaceRepoId: z.string().optional().meta({
+    description:
+      "Model of Hugging Face that workers download, instead of the directory `model.path`.",
+  }),
+  clusterId: z.int().min(1).optional().meta({
+    description: "Id of the cluster in GPUStack. Default: the one of the workers.",
+  }),
+  singleDeployment: z.boolean().default(false).meta({
+    description:
+      "One deployment across all workers, where GPUStack (>= 2.2) sets addresses, ports and ranks itself and chooses the head, instead of one deployment per worker. Topology `multiprocessing` always is one.",
+  }),
+});
+/** What a stack file or a program says about GPUStack; what is left out takes its default. */
+export type GpustackInput = z.input<typeof gpustackSchema>;
+
+/** Everything that is decided about a cluster behind GPUStack. */
+export interface GpustackPlan {
+  readonly cluster: string;
+  /** Name of the model in the API, which is the head's deployment. */
+  readonly model: string;
+  readonly version: BackendVersionArgs;
+  readonly group: DeploymentGroupArgs;
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly worker: string;
+    readonly address: string;
+  }[];
+}
+
+/**
+ * The cluster of a stack file as deployments of GPUStack: the same flags, sizes and environment as when it runs directly, without
+ * what GPUStack sets itself. What only the direct form needs (`hostKey`, an image digest, `ssh`) may be missing.
+ *
+ * @throws ClusterSpecError with every issue.
+ */
+export function planGpustack(
+  rawCluster: ClusterSpecInput,
+  rawGpustack: GpustackInput,
+): GpustackPlan {
+  const options = gpustackSchema.safeParse(rawGpustack);
+  if (!options.success) {
+    throw new ClusterSpecError(
+      options.error.issues.map(({ path, message }) => ({
+        path: ["gpustack", ...path].join("."),
+        reason: message,
+      })),
+    );
+  }
+  const spec = parseClusterSpec(withoutHosts(rawCluster));
+  const unfit = fitIssues(spec, options.data);
+  if (unfit.length > 0) throw new ClusterSpecError(unfit);
+  const plan = planOf(spec, options.data);
+  const issues = [
+    ...check(backendVersionInputs, plan.version, checkBackendVersion),
+    ...check(deploymentGroupInputs, plan.group, checkDeploymentGroup),
+  ];
+  if (issues.length > 0) throw new ClusterSpecError(issues);
+  return plan;
+}
+
+type GpustackOptions = z.output<typeof gpustackSchema>;
+
+function planOf(spec: ClusterSpec, options: GpustackOptions): GpustackPlan {
+  const { servedModelName: model } = spec.serve;
+  const version = {
+    version: options.backendVersion ?? versionOfImage(spec.image.reference),
+    imageName: imageName(spec),
+  };
+  const workerOf = (node: NodeSpec) => options.workers[node.name] ?? node.name;
+  const gpuIds = (node: NodeSpec) =>
+    visibleDevices(spec, node).map((id) => `${workerOf(node)}:cann:${id}`);
+  const members = isSingle(spec, options)
+    ? [
+        {
+          name: model,
+          gpuIds: spec.nodes.flatMap(gpuIds),
+          backendParameters: parameters(
+            { ...commonServeArgs(spec), "distributed-executor-backend": "mp" },
+            SET_BY_GPUSTACK_SINGLE,
+          ),
+          env: without(nodeEnv(spec, spec.nodes[0]!), PER_NODE_ENV),
+        },
+      ]
+    : spec.nodes.map((node, index) => ({
+        name: index === 0 ? model : `${model}-${index + 1}`,
+        gpuIds: gpuIds(node),
+        backendParameters: parameters(
+          { ...commonServeArgs(spec), ...nodeServeArgs(spec, node) },
+          SET_BY_GPUSTACK,
+        ),
+        env: { ...without(nodeEnv(spec, node), SET_BY_WORKER_ENV), [SKIP_COUNT_CHECK]: "1" },
+      }));
+  const { modelScopeModelId, huggingfaceRepoId, clusterId } = options;
+  const source =
+    modelScopeModelId !== undefined || huggingfaceRepoId !== undefined
+      ? {
+          ...(modelScopeModelId === undefined ? {} : { modelScopeModelId }),
+          ...(huggingfaceRepoId === undefined ? {} : { huggingfaceRepoId }),
+        }
+      : { localPath: spec.model.path };
+  return {
+    cluster: spec.name,
+    model,
+    version,
+    group: {
+      members,
+      ...source,
+      ...(clusterId === undefined ? {} : { clusterId }),
+      backendVersion: version.version,
+      readyTimeoutSec: spec.timeouts.serveStartSec,
+    },
+    nodes: spec.nodes.map((node) => ({
+      name: node.name,
+      worker: workerOf(node),
+      address: node.address,
+    })),
+  };
+}
+
+function fitIssues(spec: ClusterSpec, options: GpustackOptions): SpecIssue[] {
+  const names = spec.nodes.map(({ name }) => name);
+  return [
+    ...(spec.topology === "ray"
+      ? [
+          {
+            path: "topology",
+            reason: `"ray" is not deployed through GPUStack; use data-parallel, or multiprocessing for one engine over all workers`,
+          },
+        ]
+      : []),
+    ...Object.keys(options.workers)
+      .filter((name) => !names.includes(name))
+      .map((name) => ({
+        path: `gpustack.workers.${name}`,
+        reason: `names no node; the nodes are ${names.join(", ")}`,
+      })),
+  ];
+}
+
+function isSingle(spec: ClusterSpec, options: GpustackOptions): boolean {
+  return spec.topology === "multiprocessing" || options.singleDeployment;
+}
+
+/** Entries of `backend_parameters`, one flag each. */
+function parameters(args: ServeArgs, left: readonly string[]): string[] {
+  return Object.entries(without(args, left)).map(([flag, value]) =>
+    value === true ? `--${flag}` : `--${flag}=${quoteWord(value)}`,
+  );
+}
+
+function without<T>(
+  values: Readonly<Record<string, T>>,
+  left: readonly string[],
+): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => !left.includes(key)));
+}
+
+function versionOfImage(reference: string): string {
+  return `${reference.slice(reference.lastIndexOf(":") + 1).replace(/^v/, "")}-custom`;
+}
+
+/** With the digest all workers run the same image, whatever the tag points to by then. */
+function imageName({ image }: ClusterSpec): string {
+  return image.digest === undefined || image.digest === NO_DIGEST
+    ? image.reference
+    : `${image.reference}@${image.digest}`;
+}
+
+/** Fills in what only the direct form reads. */
+function withoutHosts(raw: ClusterSpecInput): unknown {
+  const input = raw as unknown as { nodes?: unknown; image?: Record<string, unknown> };
+  const nodes = Array.isArray(input.nodes)
+    ? input.nodes.map((node: object) => ({ hostKey: NO_HOST_KEY, ...node }))
+    : input.nodes;
+  const image =
+    input.image?.["digest"] === undefined && input.image?.["id"] === undefined
+      ? { ...input.image, digest: NO_DIGEST }
+      : input.image;
+  return { ...raw, nodes, ...(input.image === undefined ? {} : { image }) };
+}
+
+function check<T extends z.ZodType>(
+  schema: T,
+  args: unknown,
+  rules: (inputs: z.output<T>) => readonly InputIssue[],
+): SpecIssue[] {
+  const parsed = schema.safeParse(args);
+  if (!parsed.success) {
+    return parsed.error.issues.map(({ path, message }) => ({
+      path: path.join("."),
+      reason: message,
+    }));
+  }
+  return rules(parsed.data).map(({ property, reason }) => ({ path: property, reason }));
+}
+
+/** In the run command of the version, or allocated. */
+const SET_BY_GPUSTACK = ["host", "port", "served-model-name"];
+
+/** And what it computes for each worker of one deployment. */
+const SET_BY_GPUSTACK_SINGLE = [
+  ...SET_BY_GPUSTACK,
+  ...["nnodes", "node-rank", "master-addr", "master-port", "headless", "api-server-count"],
+  ...["data-parallel-size-local", "data-parallel-address", "data-parallel-rpc-port"],
+];
+
+/** The worker gives each container its NPUs. */
+const SET_BY_WORKER_ENV = ["ASCEND_RT_VISIBLE_DEVICES"];
+
+/** One environment serves all workers of a single deployment. */
+const PER_NODE_ENV = [
+  ...SET_BY_WORKER_ENV,
+  ...["HCCL_IF_IP", "VLLM_HOST_IP"],
+  ...["GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "HCCL_SOCKET_IFNAME"],
+];
+
+const NO_HOST_KEY = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"A".repeat(43)}`;
+const NO_DIGEST = `sha256:${"0".repeat(64)}`;
