@@ -1,25 +1,16 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+
+/** By its own name a package finds itself, from the source tree as from `dist/`. */
+const manifest = createRequire(import.meta.url).resolve("pulumi-vllm-ascend/package.json");
 
 /** A static script of `node/`, from the package that this module belongs to. */
 export function readNodeScript(name: string): string {
-  return readFileSync(join(packageRoot(), "node", name), "utf8");
+  return readFileSync(join(dirname(manifest), "node", name), "utf8");
 }
 
 /** The version of the package. */
 export function packageVersion(): string {
-  const text = readFileSync(join(packageRoot(), "package.json"), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}
-
-/** The module lies one level deeper in `dist/` than in the source tree. */
-function packageRoot(): string {
-  let dir = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(dir, "node", "facts.sh"))) {
-    const parent = dirname(dir);
-    if (parent === dir) throw new Error("the folder node/ of pulumi-vllm-ascend is missing");
-    dir = parent;
-  }
-  return dir;
+  return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
 }

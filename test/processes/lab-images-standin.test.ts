@@ -251,7 +251,8 @@ describe("the stand-in for vllm serve", function () {
 
     it("a start that never ends: the port stays closed, SIGTERM ends it", async () => {
       setFaults({ hangAt: "load" });
-      const { child, port } = await start();
+      const { child, port, log } = await start();
+      await says(log, /Initializing a V1 LLM engine/);
       await sleep(400);
       assert.equal(await isOpen(port), false);
       child.kill("SIGTERM");
@@ -417,7 +418,7 @@ function isOpen(port: number): Promise<boolean> {
 
 /** Output arrives a moment after the event that it tells of. */
 async function says(log: () => string, line: RegExp): Promise<void> {
-  for (let tries = 0; tries < 100 && !line.test(log()); tries++) await sleep(20);
+  for (let tries = 0; tries < 500 && !line.test(log()); tries++) await sleep(20);
   assert.match(log(), line);
 }
 
