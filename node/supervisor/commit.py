@@ -87,12 +87,12 @@ class Commit:
                 "the group is switched off by `set stopped`; switch it on with "
                 "`vllm-cluster start`, then run this again"
             )
-        if self.kind == "serve":
-            needs = parse_release(read_json(self.layout.release("serve", self.hash))).ray
-            if needs != before.ray:
-                raise Refused(
-                    f"it needs Ray release {needs}, committed is {before.ray}: commit Ray first"
-                )
+        # A serve without Ray ends the Ray that another topology has left.
+        needs = self._needed_ray() if self.kind == "serve" else before.ray
+        if needs is not None and needs != before.ray:
+            raise Refused(
+                f"it needs Ray release {needs}, committed is {before.ray}: commit Ray first"
+            )
         if (
             getattr(before, self.kind) == self.hash
             and (self.kind == "ray" or before.secrets == self.secrets)
@@ -101,8 +101,11 @@ class Commit:
             return before
         changed = {**before.to_json(), self.kind: self.hash, "revision": new_revision()}
         if self.kind == "serve":
-            changed["secrets"] = self.secrets
+            changed |= {"ray": needs, "secrets": self.secrets}
         return Desired(**changed)
+
+    def _needed_ray(self) -> str | None:
+        return parse_release(read_json(self.layout.release("serve", self.hash))).ray
 
     def _verdict(self, status: Mapping[str, Any]) -> bool:
         part = status[self.kind]

@@ -42,8 +42,9 @@ def run_forget(layout: Layout, kind: str) -> int:
         return Desired(**{**before.to_json(), kind: None, "revision": new_revision()})
 
     before, after = change_desired(layout, change)
-    # Serve cannot outlive its Ray.
-    kinds = KINDS if kind == "ray" else ("serve",)
+    # Serve cannot outlive its Ray; a Ray that is not desired any more has no serve on it.
+    has_serve = kind == "ray" and before is not None and before.ray is not None
+    kinds = KINDS if has_serve else (kind,)
     return await_stopped(layout, kinds, after, stop_deadline(layout, before))
 
 

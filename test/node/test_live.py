@@ -418,6 +418,28 @@ class Change(unittest.TestCase):
             self.assertEqual(group.processes(), {})
             group.wait(lambda: group.status()["state"] == "idle")
 
+    def test_a_serve_without_ray_ends_the_ray_of_another_topology_and_the_way_back_works(self) -> None:
+        with LiveGroup() as group:
+            group.bring_up()
+            group.topology = "mp"
+            group.stage("serve", "s2")
+            result = group.commit("serve", "s2")
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(group.pids("ray"), [])
+            serve = sorted(group.pids("vllm"))
+            self.assertEqual(len(serve), 2)
+            # Pulumi deletes the Ray commit last, when nothing desires it any more.
+            result = group.run("node0", "forget", "ray")
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(sorted(group.pids("vllm")), serve)
+
+            result = group.commit("ray", "r1")
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(group.pids("vllm"), [])
+            result = group.commit("serve", "s1")
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual((len(group.pids("ray")), len(group.pids("vllm"))), (2, 1))
+
 
 class Killed(unittest.TestCase):
     def test_the_group_serves_again_after_kill_9_of_each_process(self) -> None:

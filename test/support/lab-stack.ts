@@ -2,8 +2,10 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+
 import { parsePreview } from "../../core/changes/preview.js";
-import type { ClusterSpecInput } from "../../core/spec/cluster-spec.js";
+import type { ClusterSpecInput, Topology } from "../../core/spec/cluster-spec.js";
+
 import { type Lab, labUp } from "../../tools/lab/lab.mjs";
 import { labCluster } from "../../tools/lab-stack/lab-cluster.mjs";
 import { LabProject } from "../../tools/lab-stack/project.mjs";
@@ -55,16 +57,19 @@ export class LabStack {
     image: "ray" | "vllm";
     profile?: "root-debian" | "sudo-user";
     nodes?: number;
+    topology?: Topology;
+    isFull?: boolean;
   }): Promise<LabStack> {
     const { env } = await engineToolchain();
-    const lab = await labUp({ nodes: 2, profile: "root-debian", ...options });
+    const { image, profile = "root-debian", nodes = 2 } = options;
+    const lab = await labUp({ nodes, profile, image });
     const project = new LabProject({
       dir: mkdtempSync(join(tmpdir(), `stack-${lab.id}-`)),
       stack: STACK,
       env,
       agentSocket: lab.agentSocket,
     });
-    const stack = new LabStack(lab, project, labCluster(lab));
+    const stack = new LabStack(lab, project, labCluster(lab, options));
     await project.init();
     await project.setApiKey(API_KEY);
     await project.setCluster(stack.cluster);
@@ -75,6 +80,11 @@ export class LabStack {
   async change(edit: (cluster: ClusterSpecInput) => void): Promise<void> {
     const cluster = structuredClone(this.cluster);
     edit(cluster);
+    await this.replace(cluster);
+  }
+
+  /** Writes another cluster into the stack file. */
+  async replace(cluster: ClusterSpecInput): Promise<void> {
     this.cluster = cluster;
     await this.project.setCluster(cluster);
   }
@@ -168,6 +178,21 @@ export class LabStack {
     if (!response.ok) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
     const body = (await response.json()) as { choices: { text: string }[] };
     return body.choices[0]!.text;
+  }
+
+  /** Successful requests by engine, as the head's `/metrics` counts them. */
+  async answeredByEngine(): Promise<Readonly<Record<string, number>>> {
+    const { address } = this.lab.nodes[0]!;
+    const port = this.cluster.serve.port ?? 8000;
+    const response = await fetch(`http://${address}:${port}/metrics`, {
+      signal: AbortSignal.timeout(30_000),
+    });
+    const counts: Record<string, number> = {};
+    const lines = (await response.text()).matchAll(
+      /^vllm:request_success_total\{[^}]*engine="(\d+)"[^}]*\} (\S+)$/gm,
+    );
+    for (const [, engine, count] of lines) counts[engine!] = (counts[engine!] ?? 0) + Number(count);
+    return counts;
   }
 
   /** Waits until the group is ready in a later epoch than `afterEpoch` and answers. */

@@ -1,6 +1,7 @@
 import { apiReference } from "./api-reference.js";
 import { configurationReference } from "./configuration-reference.js";
 import { stackJsonSchema } from "./stack-json-schema.js";
+import { topologyPages } from "./topology-pages.js";
 
 /** A committed file that is made from the code. */
 export interface GeneratedFile {
@@ -17,5 +18,6 @@ export function generatedFiles(): readonly GeneratedFile[] {
     },
     { path: "docs/configuration.md", text: configurationReference() },
     { path: "docs/api.md", text: apiReference() },
+    ...topologyPages(),
   ];
 }
