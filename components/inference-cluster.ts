@@ -1,5 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { expiredAcceptances } from "../core/facts/acceptance.js";
 import { fitOfPlan } from "../core/fit/plan-fit.js";
 import type { ClusterPlan } from "../core/plan/cluster-plan.js";
 import { gatePlan } from "../core/plan/gate-plan.js";
@@ -119,15 +120,29 @@ export class InferenceCluster extends pulumi.ComponentResource {
 
 function planFromArgs(args: InferenceClusterArgs): ClusterPlan {
   try {
-    return planCluster(parseClusterSpec(args.cluster), {
+    const plan = planCluster(parseClusterSpec(args.cluster), {
       owner: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
       hasApiKey: args.apiKey !== undefined,
     });
+    checkAcceptances(plan);
+    return plan;
   } catch (error) {
     if (!(error instanceof ClusterSpecError)) throw error;
     // A RunError is told without a stack: the mistake is in the stack file, not in the program.
     throw new pulumi.RunError(error.message);
   }
+}
+
+/** Accepted failures are told at every run, also when nothing makes the preflight run again. */
+function checkAcceptances({ accept }: ClusterPlan): void {
+  const expired = expiredAcceptances(accept, new Date().toISOString().slice(0, 10));
+  if (expired.length > 0) throw new ClusterSpecError(expired);
+  accept.forEach(({ code, node, npu, reason, until }, index) => {
+    const where = `${node === undefined ? "" : ` on ${node}`}${npu === undefined ? "" : ` NPU ${npu}`}`;
+    void pulumi.log.warn(
+      `preflight.accept[${index}]: ${code}${where} is accepted until ${until}: ${reason}`,
+    );
+  });
 }
 
 /**

@@ -39,9 +39,11 @@ as_root() {
     answer "$request"
     return
   fi
-  local why status=0
+  local why status=0 limit=150
   exec 3>&1
-  why=$(root_script "$request" | sudo -n timeout -k 5 150 bash -s 2>&1 >&3) || status=$?
+  # The limit of a login does not reach what sudo has started.
+  if [[ $request =~ (^|$'\n')limit$'\t'([0-9]+) ]]; then limit=${BASH_REMATCH[2]}; fi
+  why=$(root_script "$request" | sudo -n timeout -k 5 "$limit" bash -s 2>&1 >&3) || status=$?
   exec 3>&-
   why=$(last_line "$why")
   if [ "$status" -ne 0 ]; then fact root no "${why:-exit code $status}"; fi
@@ -60,6 +62,7 @@ answer() {
     probe=${argument[0]}
     case $probe in
       end) return 0 ;;
+      limit) ;;
       tool) fact tool "${argument[1]}" "$(type -P "${argument[1]}" || true)" ;;
       docker) probe_docker ;;
       path) probe_path "${argument[1]}" ;;
@@ -71,6 +74,17 @@ answer() {
       container) probe_container "${argument[1]}" ;;
       unit) probe_unit "${argument[1]}" ;;
       clock) fact clock "$(date +%s)" ;;
+      system) probe_system ;;
+      disk) probe_disk "${argument[1]}" ;;
+      docker-details) probe_docker_details ;;
+      containers) probe_containers ;;
+      model) probe_model "${argument[1]}" ;;
+      names) probe_names "${argument[@]:1}" ;;
+      npus) probe_npus "${argument[@]:1}" ;;
+      holders) probe_holders "${argument[@]:1}" ;;
+      npu-pings) probe_npu_pings "${argument[@]:1}" ;;
+      tcp) probe_tcp "${argument[@]:1}" ;;
+      path-mtu) probe_path_mtu "${argument[@]:1}" ;;
       *) fact unknown-probe "$probe" ;;
     esac
   done < <(lines "$1")
@@ -197,9 +211,12 @@ probe_weights() {
 # usage: probe_image PULL registry|present
 probe_image() {
   local image=$1 source=$2 status out
-  ask_docker image inspect --format '{{.Id}}' "$image"
+  ask_docker image inspect --format \
+    '{{.Id}}{{"\t"}}{{.Architecture}}{{"\t"}}{{range .Config.Env}}{{index (split . "=") 0}},{{end}}' "$image"
   if [ "$status" -eq 0 ]; then
-    fact image "$image" present "$(last_line "$out")"
+    local details
+    mapfile -d $'\t' -t details < <(last_line "$out")
+    fact image "$image" present "${details[@]}"
     return
   fi
   case $out in
@@ -227,17 +244,18 @@ probe_image() {
 # `ip -o` prints `2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\       valid_lft …`; the word before the
 # backslash is the label, which differs from the device for addresses such as `eth0:1`.
 probe_addresses() {
-  local status out name flags cidr rest label
+  local status out name flags cidr rest label mtu
   attempt 10 ip -o link show
   if [ "$status" -ne 0 ]; then
     fact addresses failed "$out"
     return
   fi
-  while read -r _ name flags _; do
-    name=${name%:}
+  while read -r _ name flags rest; do
+    name=${name%:} mtu=''
+    if [[ $rest =~ ^mtu\ ([0-9]+) ]]; then mtu=${BASH_REMATCH[1]}; fi
     case ,${flags//[<>]/}, in
-      *,UP,*LOWER_UP,* | *,LOWER_UP,*UP,*) fact link "${name%%@*}" up ;;
-      *) fact link "${name%%@*}" down ;;
+      *,UP,*LOWER_UP,* | *,LOWER_UP,*UP,*) fact link "${name%%@*}" up "$mtu" ;;
+      *) fact link "${name%%@*}" down "$mtu" ;;
     esac
   done < <(lines "$out")
   attempt 10 ip -o -4 address show
@@ -324,6 +342,113 @@ probe_unit() {
     esac
   done < <(lines "$out")
   fact unit "$unit" "$active" "$enabled"
+}
+
+# What the host as such is. A host that does not tell something leaves it empty.
+probe_system() {
+  local key value total='' available='' range='' reserved='' boot='' variable status out
+  fact machine "$(uname -m)"
+  read -r boot </proc/sys/kernel/random/boot_id || true
+  fact boot-id "$boot"
+  while read -r key value _; do
+    case $key in
+      MemTotal:) total=$value ;;
+      MemAvailable:) available=$value ;;
+    esac
+  done </proc/meminfo
+  fact memory "$total" "$available"
+  read -r range </proc/sys/net/ipv4/ip_local_port_range || true
+  read -r reserved </proc/sys/net/ipv4/ip_local_reserved_ports || true
+  fact ephemeral-ports "${range//[[:space:]]/-}" "$reserved"
+  attempt 5 getent ahostsv4 "$HOSTNAME"
+  fact hostname "$HOSTNAME" "${out%%[[:space:]]*}"
+  for variable in http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY; do
+    if [ -n "${!variable-}" ]; then fact proxy "$variable" "${no_proxy-${NO_PROXY-}}"; fi
+  done
+}
+
+# Free bytes of the file system that holds a directory, or will hold it.
+probe_disk() {
+  local path=$1 there=$1 status out blocks size
+  while [ "$there" != / ] && ! [ -e "$there" ]; do there=$(dirname -- "$there"); done
+  attempt 5 stat -f -c '%a %S' -- "$there"
+  if [ "$status" -eq 0 ]; then
+    read -r blocks size < <(lines "$out")
+    fact disk "$path" found "$((blocks * size))"
+  else
+    fact disk "$path" error "$out"
+  fi
+}
+
+probe_docker_details() {
+  local status out root
+  # shellcheck disable=SC2016 # a template of docker
+  ask_docker info --format '{{.DefaultRuntime}}{{"\t"}}{{range $name, $_ := .Runtimes}}{{$name}},{{end}}{{"\t"}}{{.DockerRootDir}}'
+  if [ "$status" -ne 0 ]; then return; fi
+  local field
+  mapfile -d $'\t' -t field < <(last_line "$out")
+  fact docker-details "${field[@]}"
+  root=${field[2]-}
+  if [ -n "$root" ]; then probe_disk "$root"; fi
+}
+
+# All containers with the devices that they map; of the environment only the variable by which ascend-docker-runtime maps NPUs.
+probe_containers() {
+  local status out ids line
+  ask_docker ps --all --quiet --no-trunc
+  if [ "$status" -ne 0 ]; then
+    fact containers failed "$out"
+    return
+  fi
+  mapfile -t ids < <(lines "$out")
+  if [ -n "${ids[0]}" ]; then
+    # One that is removed meanwhile is an error of the whole command; the others are printed all the same.
+    # shellcheck disable=SC2016 # a template of docker
+    ask_docker inspect --type container --format \
+      '{{.Id}}{{"\t"}}{{.Name}}{{"\t"}}{{.State.Status}}{{"\t"}}{{.HostConfig.Privileged}}{{"\t"}}{{range .HostConfig.Devices}}{{.PathOnHost}},{{end}}{{"\t"}}{{with index .Config.Labels "vllm-cluster.owner"}}{{.}}{{end}}{{"\t"}}{{range .Config.Env}}{{$part := split . "="}}{{if eq (index $part 0) "ASCEND_VISIBLE_DEVICES"}}{{index $part 1}}{{end}}{{end}}' \
+      "${ids[@]}"
+    while IFS= read -r line; do
+      case $line in
+        *$'\t'*)
+          local field
+          mapfile -d $'\t' -t field < <(printf '%s' "$line")
+          fact container-devices "${field[@]}"
+          ;;
+      esac
+    done < <(lines "$out")
+  fi
+  fact containers ok
+}
+
+# Names and sizes of the files of the weights, and the hashes of the small ones that decide: `config.json` and the index.
+# In a process of its own, because a glob on a network file system whose server is gone blocks.
+probe_model() {
+  local path=$1 status out
+  # shellcheck disable=SC2016 # expanded by the inner bash
+  attempt 30 bash -c '
+    cd -- "$1" || exit 1
+    stat -L --printf "%F\t%s\t%n\n" -- *
+    for file in config.json *.index.json; do
+      if [ -f "$file" ]; then sha256sum -- "$file"; fi
+    done' model "$path"
+  if [ "$status" -eq 0 ]; then
+    fact model "$path" found "$(printf '%s' "$out" | base64 -w 0)"
+  else
+    fact model "$path" error "$(last_line "$out")"
+  fi
+}
+
+# Whether addresses have names: a process that asks for one without gets no answer, or waits for one.
+probe_names() {
+  local address status out name
+  for address in "$@"; do
+    attempt 5 getent hosts "$address"
+    # A name server that does not answer is waited for once.
+    if [ "$status" -gt 2 ]; then return; fi
+    name=''
+    if [ "$status" -eq 0 ]; then read -r _ name _ < <(lines "$out"); fi
+    fact name "$address" "$name"
+  done
 }
 
 main "$@"

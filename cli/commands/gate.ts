@@ -1,18 +1,17 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
-import { gateRequest } from "../../core/facts/facts-request.js";
-import { parseHostFacts } from "../../core/facts/host-facts.js";
-import { type HostReport, judgeGate } from "../../core/facts/judge-gate.js";
+import { expiredAcceptances } from "../../core/facts/acceptance.js";
 import { parseGatePlan } from "../../core/facts/parse-gate-plan.js";
+import { timeBudget } from "../../core/facts/peer-request.js";
 import { type GatePlan, gatePlan } from "../../core/plan/gate-plan.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
-import { renderGateReport } from "../gate-report.js";
-import { readNodeScript } from "../package-files.js";
-import { type NodeRun, runOnNodes } from "../ssh.js";
+import { renderGateReport, renderTimeBudget } from "../gate-report.js";
+import { runGate } from "../run-gate.js";
 import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
 
 interface GateOptions extends StackOptions {
   readonly json?: true;
+  readonly full?: true;
 }
 
 /** `vllm-cluster gate`: checks all hosts at once and touches nothing. */
@@ -22,6 +21,10 @@ export function addGateCommand(program: Command): void {
     .description(
       "Checks on all hosts at once what must be true before anything starts, and changes nothing.\n" +
         "Prints one table on standard error; exit code 1 when a host fails. Codes: docs/preflight.md",
+    )
+    .option(
+      "--full",
+      "ping every NPU of every other node from every NPU, not only its counterparts",
     )
     .option("--json", "print the result as JSON on standard output")
     .addHelpText(
@@ -34,15 +37,13 @@ Examples:
     )
     .action(async (options: GateOptions) => {
       const plan = await readPlan(options);
-      const runs = await runOnNodes(plan.nodes, (node) => ({
-        text: `${readNodeScript("facts.sh")}${gateRequest(plan, node)}`,
-        // The script becomes root by itself, because it also checks what the login user can do.
-        as: "login",
-        deadlineSec: GATE_DEADLINE_SEC,
-      }));
-      const result = judgeGate(plan, runs.map(hostReport));
+      refuseExpired(plan);
+      const isFull = options.full === true;
+      process.stderr.write(renderTimeBudget(timeBudget(plan, isFull)));
+      const { result, times } = await runGate(plan, { isFull });
       process.stderr.write(renderGateReport(result));
-      if (options.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+      if (options.json)
+        process.stdout.write(`${JSON.stringify({ ...result, times }, undefined, 2)}\n`);
       process.exitCode = result.isPassed ? EXIT_OK : EXIT_FINDING;
     });
 }
@@ -64,12 +65,8 @@ async function readPlan(options: GateOptions): Promise<GatePlan> {
   }
 }
 
-function hostReport({ stdout, stderr, failure }: NodeRun): HostReport {
-  return {
-    stderr,
-    ...(failure === undefined ? { facts: parseHostFacts(stdout) } : { failure }),
-  };
+function refuseExpired({ accept }: GatePlan): void {
+  const issues = expiredAcceptances(accept, new Date().toISOString().slice(0, 10));
+  if (issues.length === 0) return;
+  throw new UsageError(issues.map(({ path, reason }) => `${path} ${reason}`).join("\n"));
 }
-
-/** Connection, and every probe at its own limit: a few minutes only on a host where nearly everything hangs. */
-const GATE_DEADLINE_SEC = 180;

@@ -4,10 +4,14 @@ import type { GateNode, GatePlan } from "../plan/gate-plan.js";
 /** What the gate wants to know of a host, as the request that `node/facts.sh` reads. */
 export function gateRequest(plan: GatePlan, node: GateNode): string {
   return renderRequest([
+    ["limit", String(HOST_LIMIT_SEC)],
+    ["clock"],
     ...REQUIRED_TOOLS.map((tool) => ["tool", tool]),
     ["path", SYSTEMD_DIR],
     ["tool", "docker"],
     ["docker"],
+    ["docker-details"],
+    ["system"],
     ...[...node.devices, ...node.mounts, node.modelPath, modelConfig(node)].map((path) => [
       "path",
       path,
@@ -15,12 +19,29 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
     ["file", modelConfig(node)],
     ["weights", node.modelPath],
     ["image", node.image.pull, node.image.source],
+    ["model", node.modelPath],
+    ["disk", plan.baseDir],
     ["addresses"],
+    ["names", ...plan.nodes.map(({ connection }) => connection.address)],
     ["ports", ...node.ports.map(({ first, last }) => `${first}-${last}`)],
     ["file", ownerFile(plan)],
     ["file", nodeFile(plan)],
     ["container", plan.containerName],
+    ["containers"],
+    ["file", node.driverPaths.hccnConf],
+    ["file", node.driverPaths.driverVersionInfo],
+    ["file", firmwareVersionInfo(node)],
+    ["npus", node.driverPaths.hccnTool, node.driverPaths.npuSmi, ...node.npus.map(String)],
+    ["holders", ...node.npus.map(String)],
   ]);
+}
+
+/** Seconds that root's part of the look at a host may take; every probe has a limit of its own below it. */
+export const HOST_LIMIT_SEC = 220;
+
+/** The driver's installer puts firmware beside driver. */
+export function firmwareVersionInfo({ driverPaths }: GateNode): string {
+  return driverPaths.driverVersionInfo.replace(/\/driver\/(?=[^/]*$)/, "/firmware/");
 }
 
 /** What `vllm-cluster status` wants to know of a host. */
@@ -64,7 +85,7 @@ export function statusFile({ baseDir }: { readonly baseDir: string }): string {
   return `${baseDir}/out/status.json`;
 }
 
-function renderRequest(probes: readonly (readonly string[])[]): string {
+export function renderRequest(probes: readonly (readonly string[])[]): string {
   for (const field of probes.flat()) {
     if (field === "" || /\p{Cc}/u.test(field)) {
       throw new Error(

@@ -21,6 +21,8 @@ export interface HostFacts {
   readonly images: ReadonlyMap<string, ImageFact>;
   readonly addressesError?: string;
   readonly links: ReadonlyMap<string, "up" | "down">;
+  /** Bytes of the largest packet, by interface. */
+  readonly mtus: ReadonlyMap<string, number>;
   readonly addresses: readonly AddressFact[];
   readonly portsError?: string;
   readonly areListenersKnown: boolean;
@@ -29,7 +31,105 @@ export interface HostFacts {
   readonly units: ReadonlyMap<string, UnitFact>;
   /** The host's clock in seconds since 1970. */
   readonly clockSec?: number;
+  /** As of `uname -m`. */
+  readonly machine?: string;
+  /** New at each boot, and never that of another machine. */
+  readonly bootId?: string;
+  readonly memory?: { readonly totalKib: number; readonly availableKib: number };
+  readonly ephemeralPorts?: EphemeralPorts;
+  /** The host's own name and the first address that it resolves to, empty for none. */
+  readonly hostname?: { readonly name: string; readonly address: string };
+  /** Proxy variables of a login, with what `no_proxy` says. */
+  readonly proxies: ReadonlyMap<string, string>;
+  /** Free bytes by the path that was asked for; `undefined` when it could not be told. */
+  readonly freeBytes: ReadonlyMap<string, number | undefined>;
+  readonly dockerDetails?: DockerDetails;
+  readonly areContainersKnown: boolean;
+  readonly containersError?: string;
+  /** All containers of the host. */
+  readonly containerDevices: readonly ContainerDevices[];
+  readonly models: ReadonlyMap<string, ModelFact>;
+  /** The name of an address as the host resolves it, empty for none. */
+  readonly names: ReadonlyMap<string, string>;
+  /** By `<npu> <tool> <query>`, the NPU being `all` for `npu-smi info`. */
+  readonly npuOutputs: ReadonlyMap<string, ToolOutput>;
+  /** Processes that npu-smi lists, by pid. */
+  readonly npuProcesses: ReadonlyMap<number, ProcessFact>;
+  readonly areHoldersKnown: boolean;
+  readonly holdersError?: string;
+  /** Processes that have the device node of an NPU open. */
+  readonly holders: readonly HolderFact[];
 }
+
+/** What one host sees of the others. */
+export interface PeerFacts {
+  readonly isComplete: boolean;
+  /** By `<npu> <address>`. */
+  readonly npuPings: ReadonlyMap<string, ToolOutput>;
+  /** By `<address> <port>`. */
+  readonly tcp: ReadonlyMap<string, TcpFact>;
+  /** By address. */
+  readonly pathMtus: ReadonlyMap<string, { readonly state: string; readonly mtu: number }>;
+}
+
+export interface TcpFact {
+  /** `refused`: the host answers and nobody listens yet; `skipped`: the host was silent on other ports. */
+  readonly state: string;
+  readonly text: string;
+}
+
+/** The output of a driver tool; `hangs`: no answer within its time. */
+export type ToolOutput =
+  | { readonly state: "ended"; readonly exitCode: number; readonly text: string }
+  | { readonly state: "hangs" }
+  | { readonly state: "missing" };
+
+export interface EphemeralPorts {
+  readonly first: number;
+  readonly last: number;
+  /** As of `net.ipv4.ip_local_reserved_ports`. */
+  readonly reserved: readonly (readonly [first: number, last: number])[];
+}
+
+export interface DockerDetails {
+  readonly defaultRuntime: string;
+  readonly runtimes: readonly string[];
+  readonly rootDir: string;
+}
+
+export interface ContainerDevices {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  readonly isPrivileged: boolean;
+  readonly devices: readonly string[];
+  /** Label of this product; empty on a foreign container. */
+  readonly owner: string;
+  /** NPUs that ascend-docker-runtime maps, as in `ASCEND_VISIBLE_DEVICES`. */
+  readonly ascendVisibleDevices: string;
+}
+
+export interface ProcessFact {
+  /** Empty when the host has no such process. */
+  readonly name: string;
+  readonly containerId: string;
+}
+
+export interface HolderFact extends ProcessFact {
+  readonly npu: number;
+  readonly pid: number;
+}
+
+/** The files of a model's directory. */
+export type ModelFact =
+  | {
+      readonly state: "found";
+      /** Bytes by name. */
+      readonly sizes: ReadonlyMap<string, number>;
+      /** SHA-256 of `config.json` and of the index, by name. */
+      readonly hashes: ReadonlyMap<string, string>;
+    }
+  | { readonly state: "error"; readonly reason: string };
 
 /** Something that worked or did not; the text is a result or a reason. */
 export interface Outcome {
@@ -67,6 +167,10 @@ export interface ImageFact {
     | "error";
   /** Image id, or a reason. */
   readonly text: string;
+  /** As docker names it, e.g. `arm64`; of an image that is present. */
+  readonly architecture?: string;
+  /** Names of the variables that the image sets. */
+  readonly variables?: readonly string[];
 }
 
 export interface AddressFact {
@@ -126,6 +230,26 @@ export function parseHostFacts(answer: string): HostFacts {
   return facts;
 }
 
+/** Parses the answer to the questions about other hosts, as `parseHostFacts` does. */
+export function parsePeerFacts(answer: string): PeerFacts {
+  const lines = answer.replaceAll("\r", "").split("\n");
+  const first = lines.indexOf("facts\t1");
+  const last = lines.lastIndexOf("end");
+  const facts: Draft<PeerFacts> = {
+    isComplete: first !== -1 && last > first,
+    npuPings: new Map(),
+    tcp: new Map(),
+    pathMtus: new Map(),
+  };
+  for (const line of first === -1 ? [] : lines.slice(first + 1)) {
+    const [kind, a = "", b = "", c = "", d = ""] = line.split("\t").map((field) => field.trim());
+    if (kind === "npu-ping") facts.npuPings.set(`${a} ${b}`, toolOutput(c, d));
+    if (kind === "tcp") facts.tcp.set(`${a} ${b}`, { state: c, text: d });
+    if (kind === "path-mtu") facts.pathMtus.set(a, { state: b, mtu: Number(c) });
+  }
+  return facts;
+}
+
 /** The content of a file fact, without the newline at its end. */
 export function fileText(fact: FileFact | undefined): string | undefined {
   return fact?.state === "found" ? fact.content.replace(/\n$/, "") : undefined;
@@ -149,11 +273,22 @@ function emptyFacts(isComplete: boolean): Draft<HostFacts> {
     weights: new Map(),
     images: new Map(),
     links: new Map(),
+    mtus: new Map(),
     addresses: [],
     areListenersKnown: false,
     listeners: [],
     containers: new Map(),
     units: new Map(),
+    proxies: new Map(),
+    freeBytes: new Map(),
+    areContainersKnown: false,
+    containerDevices: [],
+    models: new Map(),
+    names: new Map(),
+    npuOutputs: new Map(),
+    npuProcesses: new Map(),
+    areHoldersKnown: false,
+    holders: [],
   };
 }
 
@@ -194,13 +329,14 @@ function readFact(facts: Draft<HostFacts>, kind: string, fields: readonly string
       facts.weights.set(a, weightsFact(b, c, d));
       return;
     case "image":
-      if (isImageState(b)) facts.images.set(a, { state: b, text: c });
+      if (isImageState(b)) facts.images.set(a, imageFact(b, c, d, e));
       return;
     case "addresses":
       if (a !== "ok") facts.addressesError = b;
       return;
     case "link":
       facts.links.set(a, b === "up" ? "up" : "down");
+      if (c !== "") facts.mtus.set(a, Number(c));
       return;
     case "address":
       facts.addresses.push({ device: a, label: b, address: c });
@@ -227,7 +363,130 @@ function readFact(facts: Draft<HostFacts>, kind: string, fields: readonly string
     case "clock":
       facts.clockSec = Number(a);
       return;
+    default:
+      readSystemFact(facts, kind, [a, b, c, d, e]);
+      readNpuFact(facts, kind, fields);
   }
+}
+
+function readSystemFact(facts: Draft<HostFacts>, kind: string, fields: readonly string[]): void {
+  const [a = "", b = "", c = ""] = fields;
+  switch (kind) {
+    case "machine":
+      if (a !== "") facts.machine = a;
+      return;
+    case "boot-id":
+      if (a !== "") facts.bootId = a;
+      return;
+    case "memory":
+      if (a !== "" && b !== "") facts.memory = { totalKib: Number(a), availableKib: Number(b) };
+      return;
+    case "ephemeral-ports": {
+      const [range, ...others] = portRanges(a);
+      if (range !== undefined && others.length === 0) {
+        facts.ephemeralPorts = { first: range[0], last: range[1], reserved: portRanges(b) };
+      }
+      return;
+    }
+    case "hostname":
+      facts.hostname = { name: a, address: b };
+      return;
+    case "proxy":
+      facts.proxies.set(a, b);
+      return;
+    case "disk":
+      facts.freeBytes.set(a, b === "found" ? Number(c) : undefined);
+      return;
+    case "docker-details":
+      facts.dockerDetails = { defaultRuntime: a, runtimes: listOf(b), rootDir: c };
+      return;
+    case "model":
+      facts.models.set(a, modelFact(b, c));
+      return;
+    case "name":
+      facts.names.set(a, b);
+      return;
+  }
+}
+
+function readNpuFact(facts: Draft<HostFacts>, kind: string, all: readonly string[]): void {
+  const fields = all.map((field) => field.trim());
+  const [a = "", b = "", c = "", d = "", e = "", f = "", g = ""] = fields;
+  switch (kind) {
+    case "npu":
+      facts.npuOutputs.set(`${a} ${b} ${c}`, toolOutput(d, e));
+      return;
+    case "npu-process":
+      facts.npuProcesses.set(Number(a), { name: b, containerId: c });
+      return;
+    case "holders":
+      facts.areHoldersKnown = a === "ok";
+      if (a !== "ok") facts.holdersError = b;
+      return;
+    case "holder":
+      facts.holders.push({ npu: Number(a), pid: Number(b), name: c, containerId: d });
+      return;
+    case "containers":
+      facts.areContainersKnown = a === "ok";
+      if (a !== "ok") facts.containersError = b;
+      return;
+    case "container-devices":
+      facts.containerDevices.push({
+        id: a,
+        name: b.replace(/^\//, ""),
+        status: c,
+        isPrivileged: d === "true",
+        devices: listOf(e),
+        owner: f,
+        ascendVisibleDevices: g,
+      });
+      return;
+  }
+}
+
+function toolOutput(status: string, text: string): ToolOutput {
+  if (status === "missing") return { state: "missing" };
+  if (!/^\d+$/.test(status)) return { state: "hangs" };
+  return {
+    state: "ended",
+    exitCode: Number(status),
+    text: Buffer.from(text, "base64").toString("utf8"),
+  };
+}
+
+function imageFact(state: ImageFact["state"], text: string, arch: string, env: string): ImageFact {
+  return {
+    state,
+    text,
+    ...(arch === "" ? {} : { architecture: arch }),
+    ...(state === "present" ? { variables: listOf(env) } : {}),
+  };
+}
+
+/** Lines `<type> TAB <bytes> TAB <name>` of stat, then `<hash>  <name>` of sha256sum. */
+function modelFact(state: string, text: string): ModelFact {
+  if (state !== "found") return { state: "error", reason: text };
+  const sizes = new Map<string, number>();
+  const hashes = new Map<string, string>();
+  for (const line of Buffer.from(text, "base64").toString("utf8").split("\n")) {
+    const file = /^regular(?: empty)? file\t(\d+)\t(.+)$/.exec(line);
+    if (file !== null) sizes.set(file[2]!, Number(file[1]));
+    const hash = /^([0-9a-f]{64}) [ *](.+)$/.exec(line);
+    if (hash !== null) hashes.set(hash[2]!, hash[1]!);
+  }
+  return { state, sizes, hashes };
+}
+
+/** `60000-60031,7000`, as in the files of `/proc/sys/net/ipv4`. */
+function portRanges(text: string): [first: number, last: number][] {
+  return listOf(text).flatMap((range): [number, number][] => {
+    const match = /^(\d+)(?:-(\d+))?$/.exec(range);
+    return match === null ? [] : [[Number(match[1]), Number(match[2] ?? match[1])]];
+  });
+}
+
+function listOf(text: string): string[] {
+  return text.split(",").filter((item) => item !== "");
 }
 
 function pathFact(state: string, text: string): PathFact {

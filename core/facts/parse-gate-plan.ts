@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { QUANTIZATIONS } from "../fit/model-bytes.js";
+import { HOST_PATH_KEYS, SERIES_NAMES } from "../hardware/series.js";
 import type { GatePlan } from "../plan/gate-plan.js";
 
 /**
@@ -19,6 +20,8 @@ export function parseGatePlan(raw: unknown): GatePlan {
 const line = z.string().regex(/^[^\p{Cc}]+$/u, "must be one line and not empty");
 const count = z.int().min(1);
 const port = z.int().min(1).max(65535);
+
+const npu = z.int().min(0).max(63);
 
 const gatePlanSchema: z.ZodType<GatePlan> = z.object({
   cluster: line,
@@ -43,6 +46,16 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
     quantization: z.enum(QUANTIZATIONS),
     acceptedReason: line.optional(),
   }),
+  series: z.enum(SERIES_NAMES),
+  accept: z.array(
+    z.object({
+      code: line,
+      node: line.optional(),
+      npu: npu.optional(),
+      reason: line,
+      until: z.iso.date(),
+    }),
+  ),
   nodes: z
     .array(
       z.object({
@@ -64,6 +77,10 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
           source: z.enum(["registry", "present"]),
         }),
         ports: z.array(z.object({ path: line, first: port, last: port })),
+        npus: z.array(npu).min(1),
+        npuMemoryGib: z.number().gt(0),
+        driverPaths: z.record(z.enum(HOST_PATH_KEYS), line),
+        shmSizeMib: z.number(),
       }),
     )
     .min(1),

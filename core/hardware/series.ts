@@ -9,6 +9,10 @@ export interface HardwareSeries {
   readonly npusPerNode: number;
   /** Memory of one NPU in GiB. */
   readonly npuMemoryGib: number;
+  /** How npu-smi names these chips: the beginning of the name. */
+  readonly chipName: string;
+  /** Query of hccn_tool that asks an NPU of another node. */
+  readonly pingVerb: "ping" | "hccs_ping";
   /** Device nodes that every container needs beside its `/dev/davinciN`. */
   readonly managerDevices: readonly string[];
   /** Driver files of the host that the container needs, read-only, at the same path. */
@@ -21,6 +25,8 @@ export interface DriverMount {
   readonly key: HostPathKey;
   /** Where the driver's installer puts it, and where the container expects it. */
   readonly path: string;
+  /** A missing file that a container mounted as a path comes back as a directory. */
+  readonly type: "file" | "directory";
 }
 
 export const HOST_PATH_KEYS = [
@@ -35,14 +41,14 @@ export const HOST_PATH_KEYS = [
 export type HostPathKey = (typeof HOST_PATH_KEYS)[number];
 
 const A2_DRIVER_MOUNTS: readonly DriverMount[] = [
-  { key: "dcmi", path: "/usr/local/dcmi" },
-  { key: "hccnTool", path: "/usr/local/Ascend/driver/tools/hccn_tool" },
-  { key: "npuSmi", path: "/usr/local/bin/npu-smi" },
-  { key: "driverLib64", path: "/usr/local/Ascend/driver/lib64" },
-  { key: "driverVersionInfo", path: "/usr/local/Ascend/driver/version.info" },
-  { key: "ascendInstallInfo", path: "/etc/ascend_install.info" },
+  { key: "dcmi", path: "/usr/local/dcmi", type: "directory" },
+  { key: "hccnTool", path: "/usr/local/Ascend/driver/tools/hccn_tool", type: "file" },
+  { key: "npuSmi", path: "/usr/local/bin/npu-smi", type: "file" },
+  { key: "driverLib64", path: "/usr/local/Ascend/driver/lib64", type: "directory" },
+  { key: "driverVersionInfo", path: "/usr/local/Ascend/driver/version.info", type: "file" },
+  { key: "ascendInstallInfo", path: "/etc/ascend_install.info", type: "file" },
   // Not in the Ray guide; needed for prefill/decode split and harmless elsewhere.
-  { key: "hccnConf", path: "/etc/hccn.conf" },
+  { key: "hccnConf", path: "/etc/hccn.conf", type: "file" },
 ];
 
 export const HARDWARE_SERIES = {
@@ -50,6 +56,8 @@ export const HARDWARE_SERIES = {
   A2: {
     npusPerNode: 8,
     npuMemoryGib: 64,
+    chipName: "910B",
+    pingVerb: "ping",
     managerDevices: ["/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"],
     driverMounts: A2_DRIVER_MOUNTS,
   },

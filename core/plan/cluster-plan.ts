@@ -1,11 +1,15 @@
 import type { MemoryDemand } from "../fit/judge-fit.js";
 import type { Quantization } from "../fit/model-bytes.js";
+import type { SeriesName } from "../hardware/series.js";
 import type { Topology } from "../spec/cluster-spec.js";
 
 /** Everything decided about a cluster before anything is created: same spec, same bytes. */
 export interface ClusterPlan {
   readonly cluster: string;
   readonly topology: Topology;
+  readonly series: SeriesName;
+  /** Findings of the preflight that the stack lowers to a warning. */
+  readonly accept: readonly AcceptedFinding[];
   /** `<organization>/<project>/<stack>`: who may change this cluster on the hosts. */
   readonly owner: string;
   /** Directory of this cluster on every host. */
@@ -32,6 +36,19 @@ export interface MemoryPlan {
   readonly acceptedReason?: string | undefined;
 }
 
+/** A finding of the preflight that somebody has looked at and takes the risk of. */
+export interface AcceptedFinding {
+  /** Code of the finding, as in docs/preflight.md. */
+  readonly code: string;
+  /** Unset = on every node. */
+  readonly node?: string | undefined;
+  /** Physical NPU id; unset = whatever the NPU. */
+  readonly npu?: number | undefined;
+  readonly reason: string;
+  /** Last day on which it holds, `YYYY-MM-DD` in UTC. */
+  readonly until: string;
+}
+
 export type NodeRole = "head" | "worker";
 
 /** One node: how to reach it, what runs on it. */
@@ -42,6 +59,8 @@ export interface NodePlan {
   readonly socketInterface: string;
   /** Physical NPU ids. */
   readonly visibleDevices: readonly number[];
+  /** Memory of one NPU, in GiB as it is sold. */
+  readonly npuMemoryGib: number;
   /**
    * Ranks in planned order: with `ray` it decides the final placement; with `data-parallel` those of one engine follow those of the
    * engine before.

@@ -1,6 +1,14 @@
 import { GUIDE_BUFFSIZE_MB, type MemoryDemand } from "../fit/judge-fit.js";
 import type { Quantization } from "../fit/model-bytes.js";
-import type { ClusterPlan, ConnectionPlan, ImagePlan, PortPlan } from "./cluster-plan.js";
+import { type HostPathKey, hardwareSeries, type SeriesName } from "../hardware/series.js";
+import type {
+  AcceptedFinding,
+  ClusterPlan,
+  ConnectionPlan,
+  ImagePlan,
+  NodePlan,
+  PortPlan,
+} from "./cluster-plan.js";
 
 /**
  * What must be true on the hosts before anything starts. Holds only what is checked, so that a change of anything else does
@@ -12,6 +20,9 @@ export interface GatePlan {
   readonly baseDir: string;
   readonly containerName: string;
   readonly memory: GateMemory;
+  readonly series: SeriesName;
+  /** Findings that the stack lowers to a warning. */
+  readonly accept: readonly AcceptedFinding[];
   readonly nodes: readonly GateNode[];
 }
 
@@ -37,6 +48,14 @@ export interface GateNode {
   readonly image: ImagePlan;
   /** Must be free, or held by this cluster's own container. */
   readonly ports: readonly PortPlan[];
+  /** Physical NPU ids. */
+  readonly npus: readonly number[];
+  /** Memory that each must have, in GiB as it is sold. */
+  readonly npuMemoryGib: number;
+  /** Where this host keeps the tools and files of the NPU driver. */
+  readonly driverPaths: Readonly<Record<HostPathKey, string>>;
+  /** `/dev/shm` of the container, in MiB; counts as memory of the host. */
+  readonly shmSizeMib: number;
 }
 
 export function gatePlan(plan: ClusterPlan): GatePlan {
@@ -46,6 +65,8 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
     baseDir: plan.baseDir,
     containerName: plan.containerName,
     memory: gateMemory(plan),
+    series: plan.series,
+    accept: plan.accept,
     nodes: plan.nodes.map((node) => ({
       name: node.name,
       connection: node.connection,
@@ -56,7 +77,11 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
         .filter((source) => !source.startsWith(`${plan.baseDir}/`)),
       modelPath: plan.modelPath,
       image: node.container.image,
-      ports: node.ports,
+      ports: [...node.ports, ...hcclPorts(node)],
+      npus: node.visibleDevices,
+      npuMemoryGib: node.npuMemoryGib,
+      driverPaths: driverPaths(plan, node),
+      shmSizeMib: node.container.shmSizeMib,
     })),
   };
 }
@@ -71,4 +96,27 @@ function gateMemory({ memory }: ClusterPlan): GateMemory {
     quantization,
     ...(acceptedReason === undefined ? {} : { acceptedReason }),
   };
+}
+
+/**
+ * Ports on which HCCL's host side listens: 32 from `HCCL_IF_BASE_PORT`, unless the stack gives them by `HCCL_HOST_SOCKET_PORT_RANGE`.
+ *
+ * @see hicann/hccl `docs/zh/user_guide/hccl_env/HCCL_IF_BASE_PORT.md`
+ */
+function hcclPorts({ env }: NodePlan): readonly PortPlan[] {
+  if (env["HCCL_HOST_SOCKET_PORT_RANGE"] !== undefined) return [];
+  const first = Number(env["HCCL_IF_BASE_PORT"] ?? 60_000);
+  // What is no port is refused by HCCL; here it would only be a second message.
+  if (!Number.isInteger(first) || first < 1024 || first > 65_504) return [];
+  return [{ path: "env.HCCL_IF_BASE_PORT", first, last: first + 31 }];
+}
+
+function driverPaths(plan: ClusterPlan, node: NodePlan): Readonly<Record<HostPathKey, string>> {
+  const { driverMounts } = hardwareSeries(plan.series);
+  const source = (path: string) =>
+    node.container.mounts.find((mount) => mount.target === path)?.source ?? path;
+  return Object.fromEntries(driverMounts.map(({ key, path }) => [key, source(path)])) as Record<
+    HostPathKey,
+    string
+  >;
 }

@@ -1,4 +1,5 @@
 import { memoryDemand, suggestedQuantization } from "../fit/spec-memory.js";
+import { hardwareSeries } from "../hardware/series.js";
 import { shellQuote } from "../render/quote.js";
 import { contentHash } from "../render/stable-json.js";
 import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
@@ -47,6 +48,7 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
       connection: { address: node.address, hostKey: node.hostKey, ...spec.ssh },
       socketInterface: node.socketInterface ?? spec.socketInterface,
       visibleDevices: visibleDevices(spec, node),
+      npuMemoryGib: node.npuMemoryGib ?? hardwareSeries(spec.series).npuMemoryGib,
       ranks: ranks.get(node.name)!,
       env: nodeEnv(spec, node),
       container,
@@ -59,6 +61,8 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
   return {
     cluster: spec.name,
     topology: spec.topology,
+    series: spec.series,
+    accept: spec.preflight.accept,
     owner: options.owner,
     baseDir,
     containerName: `vllm-cluster-${spec.name}`,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ACCEPTABLE_CODES } from "../facts/finding-codes.js";
 import { HOST_PATH_KEYS, SERIES_NAMES } from "../hardware/series.js";
 
 /**
@@ -368,6 +369,39 @@ const supervisorSchema = z.strictObject({
 export const TOPOLOGIES = ["ray", "data-parallel", "multiprocessing"] as const;
 export type Topology = (typeof TOPOLOGIES)[number];
 
+const preflightSchema = z.strictObject({
+  accept: z
+    .array(
+      z.strictObject({
+        code: z
+          .enum(ACCEPTABLE_CODES, {
+            error: "must be the code of a finding that can be accepted (docs/preflight.md)",
+          })
+          .meta({ description: "Code of the finding, as the preflight prints it." }),
+        node: z.string().optional().meta({ description: "Name of the node. Unset = every node." }),
+        npu: z
+          .int()
+          .min(0)
+          .max(15)
+          .optional()
+          .meta({ description: "Physical NPU id. Unset = whatever the NPU." }),
+        reason: z
+          .string()
+          .regex(/^[^\p{Cc}]{3,200}$/u, "must be one line of 3 to 200 characters")
+          .meta({ description: "Why the risk is taken; printed every time." }),
+        until: z.iso
+          .date("must be a date as in 2027-01-31")
+          .meta({ description: "Last day on which it holds, in UTC; later it is refused." }),
+      }),
+    )
+    .max(100)
+    .default([])
+    .meta({
+      description:
+        "Failures of the preflight that become warnings, each with a reason and an end. They are printed every time.",
+    }),
+});
+
 const parsedDefaults = <T extends z.ZodType>(schema: T) => schema.prefault({} as never);
 
 export const clusterSpecSchema = z.strictObject({
@@ -424,6 +458,9 @@ export const clusterSpecSchema = z.strictObject({
   }),
   container: parsedDefaults(containerSchema).meta({ description: "The container of each node." }),
   timeouts: parsedDefaults(timeoutsSchema).meta({ description: "How long each step may take." }),
+  preflight: parsedDefaults(preflightSchema).meta({
+    description: "What `vllm-cluster gate` checks before anything starts.",
+  }),
   supervisor: parsedDefaults(supervisorSchema).meta({
     description: "The group protocol between the nodes, and how often it starts again.",
   }),

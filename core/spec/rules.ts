@@ -15,6 +15,7 @@ export function checkClusterRules(spec: ClusterSpec): readonly SpecIssue[] {
     ...becomeNeedsUser(spec),
     ...managedEnvironment(spec),
     ...managedFlags(spec),
+    ...acceptedFindings(spec),
   ];
 }
 
@@ -35,6 +36,30 @@ function uniqueNodes(spec: ClusterSpec): SpecIssue[] {
       reason: `must be unique, got ${value} again; two entries would be one machine`,
     })),
   ];
+}
+
+/** An entry for nothing would look as if it did something. */
+function acceptedFindings(spec: ClusterSpec): SpecIssue[] {
+  return spec.preflight.accept.flatMap(({ node, npu }, index) => {
+    const path = `preflight.accept[${index}]`;
+    const planned = spec.nodes.filter(({ name }) => node === undefined || name === node);
+    if (planned.length === 0) {
+      const known = spec.nodes.map(({ name }) => name).join(", ");
+      return [
+        { path: `${path}.node`, reason: `must be a node of this stack (${known}), got "${node}"` },
+      ];
+    }
+    const isPlanned =
+      npu === undefined || planned.some((each) => visibleDevices(spec, each).includes(npu));
+    return isPlanned
+      ? []
+      : [
+          {
+            path: `${path}.npu`,
+            reason: `must be an NPU that the stack uses, got ${npu}; remove the entry`,
+          },
+        ];
+  });
 }
 
 function duplicates(values: readonly string[]): [index: number, value: string][] {

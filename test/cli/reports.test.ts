@@ -4,21 +4,17 @@ import { renderGateReport } from "../../cli/gate-report.js";
 import { durationText, renderStatusReport } from "../../cli/status-report.js";
 import { textTable, wrapText } from "../../cli/text-table.js";
 import { judgeGroup, type NodeStatus } from "../../core/facts/group-status.js";
-import { parseHostFacts } from "../../core/facts/host-facts.js";
 import { judgeGate } from "../../core/facts/judge-gate.js";
 import { classifySshFailure } from "../../core/facts/ssh-failure.js";
 import { planCluster } from "../../core/plan/plan-cluster.js";
-import { aGatePlan, goodAnswer, OWNER } from "../core/facts/answers.js";
+import { aGatePlan, goodAnswer, goodReport, hostReport, OWNER } from "../core/facts/answers.js";
 import { assertGolden } from "../support/golden.js";
 import { aClusterSpec } from "../support/specs.js";
 
 describe("renderGateReport", () => {
   const plan = aGatePlan();
   const [node0, node1] = [plan.nodes[0]!, plan.nodes[1]!];
-  const good = (node: typeof node0) => ({
-    facts: parseHostFacts(goodAnswer(plan, node)),
-    stderr: "",
-  });
+  const good = (node: typeof node0) => goodReport(plan, node);
 
   it("is short when nothing is wrong", () => {
     assertGolden("gate/passed.txt", renderGateReport(judgeGate(plan, [good(node0), good(node1)])));
@@ -38,14 +34,11 @@ describe("renderGateReport", () => {
       .replace("\tpresent\tsha256:0123", "\tregistry-error\tdial tcp: i/o timeout")
       .replace("ports\tok", "listener\t6380\t0.0.0.0\t77\tredis-server\t\nports\tok")
       .replace(
-        "/usr/local/bin/npu-smi\tfound\tdirectory",
+        "/usr/local/bin/npu-smi\tfound\tregular file",
         "/usr/local/bin/npu-smi\tmissing\nelsewhere\t/usr/local/bin/npu-smi\t/usr/local/sbin/npu-smi",
       );
     const text = renderGateReport(
-      judgeGate(plan, [
-        { failure, stderr: "" },
-        { facts: parseHostFacts(bad), stderr: "" },
-      ]),
+      judgeGate(plan, [{ failure, stderr: "", askedSec: 0, answeredSec: 1 }, hostReport(bad)]),
     );
     assertGolden("gate/failed.txt", text);
     assert.doesNotMatch(text, /[^\P{Cc}\n]/u);

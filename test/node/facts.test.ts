@@ -7,12 +7,13 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type HostFacts, parseHostFacts } from "../../core/facts/host-facts.js";
+import { type HostFacts, parseHostFacts, parsePeerFacts } from "../../core/facts/host-facts.js";
 
-const SCRIPT = readFileSync(
-  join(dirname(fileURLToPath(import.meta.url)), "../../node/facts.sh"),
-  "utf8",
-);
+const NODE_DIR = join(dirname(fileURLToPath(import.meta.url)), "../../node");
+/** As the gate sends them: functions first. */
+const SCRIPT = ["npu-facts.sh", "peer-facts.sh", "facts.sh"]
+  .map((name) => readFileSync(join(NODE_DIR, name), "utf8"))
+  .join("");
 const IMAGE = "registry.example/vllm@sha256:00";
 const OWN_PATH = "PATH=/usr/local/sbin:";
 
@@ -27,7 +28,7 @@ case "$1 $2 $3" in
   "version "*) echo "WARNING: some noise" >&2; echo 20.10.24 ;;
   "image inspect "*)
     case $5 in
-      *present) echo sha256:0123 ;;
+      *present) printf 'sha256:0123\\tarm64\\tPATH,http_proxy,\\n' ;;
       *) echo "Error: No such image: $5" >&2; exit 1 ;;
     esac ;;
   "manifest inspect "*)
@@ -42,7 +43,32 @@ case "$1 $2 $3" in
       broken) printf 'abd\\texited\\t128\\t\\t\\terror gathering device information\\tno such file\\n' ;;
       *) echo "Error: No such container: $5" >&2; exit 1 ;;
     esac ;;
+  "info "*) printf 'runc\\tio.containerd.runc.v2,runc,\\t/\\n' ;;
+  "ps "*) echo 11; echo 22; echo 33 ;;
+  "inspect "*)
+    printf '11\\t/ours\\trunning\\tfalse\\t/dev/davinci0,/dev/davinci1,\\tacme/p/s\\t\\n'
+    printf '22\\t/other\\texited\\ttrue\\t\\t\\t0-3\\n'
+    echo "Error: No such container: 33" >&2
+    exit 1 ;;
   *) echo "unexpected: $*" >&2; exit 64 ;;
+esac
+`;
+
+/** Answers like the driver's tool; NPU 1 hangs and does not end by SIGTERM, NPU 2 fails. */
+const FAKE_HCCN_TOOL = `#!/bin/bash
+case "$*" in
+  "-i 1 "*) trap '' TERM; exec sleep 100 ;;
+  "-i 2 "*) echo "Command execute failed!"; exit 1 ;;
+  *" -link -g") printf 'link status: UP\\n' ;;
+  *"-ping -g address "*) echo "device $2 PING \${@: -1}"; echo "3 packets transmitted, 3 received, 0.00% packet loss" ;;
+  *) echo "asked: $*" ;;
+esac
+`;
+
+const FAKE_NPU_SMI = `#!/bin/bash
+case "$*" in
+  info) echo "| 0       0                 | $PPID | python | 117 |" ;;
+  *) echo "asked: $*" ;;
 esac
 `;
 
@@ -54,7 +80,9 @@ describe("facts.sh", () => {
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), "facts-"));
     writeFileSync(join(dir, "docker"), FAKE_DOCKER);
-    chmodSync(join(dir, "docker"), 0o755);
+    writeFileSync(join(dir, "hccn_tool"), FAKE_HCCN_TOOL);
+    writeFileSync(join(dir, "npu-smi"), FAKE_NPU_SMI);
+    for (const tool of ["docker", "hccn_tool", "npu-smi"]) chmodSync(join(dir, tool), 0o755);
     server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     port = (server.address() as { port: number }).port;
@@ -173,7 +201,10 @@ describe("facts.sh", () => {
     );
     assert.deepEqual(docker, { isOk: true, text: "20.10.24" });
     assert.deepEqual(dockerOfLogin, { isOk: true, isMissing: false, text: "20.10.24" });
-    assert.deepEqual(images.get(`${IMAGE}present`), { state: "present", text: "sha256:0123" });
+    assert.deepEqual(images.get(`${IMAGE}present`), {
+      ...{ state: "present", text: "sha256:0123", architecture: "arm64" },
+      variables: ["PATH", "http_proxy"],
+    });
     assert.deepEqual(images.get(`${IMAGE}pullable`), { state: "pullable", text: "" });
     assert.equal(images.get(`${IMAGE}unknown`)?.state, "unknown-to-registry");
     assert.equal(images.get(`${IMAGE}offline`)?.state, "registry-error");
@@ -238,5 +269,112 @@ describe("facts.sh", () => {
 
   it("answers a probe that it does not know with its name", () => {
     assert.match(run(["npu\t0"]), /\nunknown-probe\tnpu\n/);
+  });
+
+  it("asks every NPU by itself: one that hangs, even against SIGTERM, costs the others nothing", () => {
+    const begin = Date.now();
+    const { npuOutputs, npuProcesses, isComplete } = facts(
+      `npus\t${dir}/hccn_tool\t${dir}/npu-smi\t0\t1\t2`,
+    );
+    assert.equal(isComplete, true);
+    assert.ok(Date.now() - begin < 25_000, `${Date.now() - begin} ms`);
+    assert.deepEqual(npuOutputs.get("0 hccn_tool link"), {
+      ...{ state: "ended", exitCode: 0, text: "link status: UP\n" },
+    });
+    assert.deepEqual(npuOutputs.get("0 hccn_tool tls"), {
+      ...{ state: "ended", exitCode: 0, text: "asked: -i 0 -tls -g\n" },
+    });
+    assert.deepEqual(npuOutputs.get("2 npu-smi board"), {
+      ...{ state: "ended", exitCode: 0, text: "asked: info -t board -i 2\n" },
+    });
+    for (const query of ["link", "ip", "fec"]) {
+      assert.deepEqual(npuOutputs.get(`1 hccn_tool ${query}`), { state: "hangs" });
+    }
+    assert.deepEqual(npuOutputs.get("2 hccn_tool link"), {
+      ...{ state: "ended", exitCode: 1, text: "Command execute failed!\n" },
+    });
+    // Whose process it is can only be told on the host.
+    assert.equal(npuProcesses.size, 1);
+  });
+
+  it("says that a tool is not there", () => {
+    const { npuOutputs } = facts(`npus\t${dir}/none\t${dir}/npu-smi\t0`);
+    assert.deepEqual(npuOutputs.get("0 hccn_tool link"), { state: "missing" });
+  });
+
+  it("tells who has a device node open", () => {
+    const { areHoldersKnown, holders } = facts("holders\t0\t1");
+    assert.equal(areHoldersKnown, true);
+    assert.deepEqual(holders, []);
+  });
+
+  it("lists the containers with their devices, also when one goes meanwhile", () => {
+    const { areContainersKnown, containerDevices } = facts("docker", "containers");
+    assert.equal(areContainersKnown, true);
+    assert.deepEqual(containerDevices, [
+      {
+        ...{ id: "11", name: "ours", status: "running", isPrivileged: false },
+        ...{ devices: ["/dev/davinci0", "/dev/davinci1"], owner: "acme/p/s" },
+        ascendVisibleDevices: "",
+      },
+      {
+        ...{ id: "22", name: "other", status: "exited", isPrivileged: true },
+        ...{ devices: [], owner: "", ascendVisibleDevices: "0-3" },
+      },
+    ]);
+  });
+
+  it("tells the machine, its memory, ports, name, disks and the daemon's runtimes", () => {
+    const known = facts("docker", "docker-details", "system", `disk\t${dir}/not/yet`);
+    assert.match(known.machine ?? "", /^\w+$/);
+    assert.match(known.bootId ?? "", /^[0-9a-f-]{36}$/);
+    assert.ok((known.memory?.totalKib ?? 0) >= (known.memory?.availableKib ?? 0));
+    assert.ok((known.ephemeralPorts?.first ?? 0) > 1023);
+    assert.notEqual(known.hostname?.name ?? "", "");
+    assert.ok((known.freeBytes.get(`${dir}/not/yet`) ?? 0) > 0);
+    assert.ok((known.freeBytes.get("/") ?? 0) > 0);
+    assert.deepEqual(known.dockerDetails, {
+      ...{ defaultRuntime: "runc", runtimes: ["io.containerd.runc.v2", "runc"], rootDir: "/" },
+    });
+  });
+
+  it("tells names, sizes and the deciding hashes of the weights", () => {
+    const model = join(dir, "model");
+    mkdirSync(join(model, "folder"), { recursive: true });
+    writeFileSync(join(model, "config.json"), "{}");
+    writeFileSync(join(model, "a b.safetensors"), "12345");
+    writeFileSync(join(model, "empty.index.json"), "");
+    const fact = facts(`model\t${model}`, `model\t${dir}/none`).models;
+    const found = fact.get(model);
+    assert.ok(found?.state === "found");
+    assert.deepEqual([...found.sizes].sort(), [
+      ["a b.safetensors", 5],
+      ["config.json", 2],
+      ["empty.index.json", 0],
+    ]);
+    assert.equal(
+      found.hashes.get("config.json"),
+      "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    );
+    assert.deepEqual([...found.hashes.keys()], ["config.json", "empty.index.json"]);
+    assert.equal(fact.get(`${dir}/none`)?.state, "error");
+  });
+
+  it("reaches for ports and NPUs of other hosts", () => {
+    const free = port === 65_535 ? port - 1 : port + 1;
+    const { isComplete, tcp, npuPings } = parsePeerFacts(
+      run([
+        `npu-pings\t${dir}/hccn_tool\tping\t30\t0=10.0.0.1,10.0.0.2\t2=10.0.0.1`,
+        `tcp\t127.0.0.1=${port},${free}\t255.255.255.255=80`,
+      ]),
+    );
+    assert.equal(isComplete, true);
+    assert.equal(tcp.get(`127.0.0.1 ${port}`)?.state, "open");
+    assert.equal(tcp.get(`127.0.0.1 ${free}`)?.state, "refused");
+    assert.equal(tcp.get("255.255.255.255 80")?.state, "error");
+    assert.deepEqual([...npuPings.keys()], ["0 10.0.0.1", "0 10.0.0.2", "2 10.0.0.1"]);
+    const ping = npuPings.get("0 10.0.0.2");
+    assert.ok(ping?.state === "ended");
+    assert.match(ping.text, /device 0 PING 10\.0\.0\.2\n3 packets/);
   });
 });

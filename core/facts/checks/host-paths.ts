@@ -1,6 +1,6 @@
-import { HARDWARE_SERIES, type HostPathKey } from "../../hardware/series.js";
+import { type DriverMount, HARDWARE_SERIES, type HostPathKey } from "../../hardware/series.js";
 import type { Check, CheckContext, Finding } from "../check.js";
-import { unknownFact } from "../check.js";
+import { deviation, unknownFact } from "../check.js";
 import { modelConfig } from "../facts-request.js";
 import type { HostFacts, PathFact } from "../host-facts.js";
 
@@ -41,11 +41,12 @@ function judgeDevices({ node, facts }: CheckContext): readonly Finding[] {
 function judgeMounts({ node, facts }: CheckContext): readonly Finding[] {
   // The weights have a check of their own.
   const paths = node.mounts.filter((path) => path !== node.modelPath);
-  const { missing, unknown } = sortPaths(facts, paths);
+  const { missing, unknown, found } = sortPaths(facts, paths);
   const isMoved = (path: string) => facts.elsewhere.has(path);
   const isDriver = (path: string) => hostPathKey(path) !== undefined;
   return [
     ...unknown,
+    ...wrongTypes(found),
     ...missing.filter(isMoved).map((path) => movedMount(path, facts.elsewhere.get(path)!)),
     ...missingMounts(
       missing.filter((path) => !isMoved(path) && isDriver(path)),
@@ -55,6 +56,26 @@ function judgeMounts({ node, facts }: CheckContext): readonly Finding[] {
       missing.filter((path) => !isMoved(path) && !isDriver(path)),
       "create it or mount the file system that holds it; or correct container.mounts",
     ),
+  ];
+}
+
+/** `docker run -v` of a path that was missing has left a directory there. */
+function wrongTypes(found: SortedPaths["found"]): readonly Finding[] {
+  const wrong = found.flatMap(({ path, type }) => {
+    const planned = driverMount(path)?.type;
+    const isDirectory = type === "directory";
+    return planned === undefined || isDirectory === (planned === "directory")
+      ? []
+      : [`${path} is a ${type}, not a ${planned}`];
+  });
+  if (wrong.length === 0) return [];
+  return [
+    {
+      code: "MOUNT_TYPE",
+      result: "fail",
+      detail: wrong.join(", "),
+      fix: "remove it and install the NPU driver again (a container that mounts a missing file leaves a directory)",
+    },
   ];
 }
 
@@ -80,15 +101,22 @@ function mountField(path: string): string {
 
 /** The key of the stack file for a driver file, by its usual place or, where the stack moved it, by its name. */
 function hostPathKey(path: string): HostPathKey | undefined {
-  const mounts = Object.values(HARDWARE_SERIES).flatMap((series) => series.driverMounts);
+  return driverMount(path)?.key;
+}
+
+function driverMount(path: string): DriverMount | undefined {
+  const mounts: readonly DriverMount[] = Object.values(HARDWARE_SERIES).flatMap(
+    (series) => series.driverMounts,
+  );
   const name = (file: string) => file.slice(file.lastIndexOf("/") + 1);
   return (
     mounts.find((mount) => mount.path === path) ??
     mounts.find((mount) => name(mount.path) === name(path))
-  )?.key;
+  );
 }
 
-function judgeModel({ node, facts }: CheckContext): readonly Finding[] {
+function judgeModel(context: CheckContext): readonly Finding[] {
+  const { node, facts } = context;
   const { modelPath } = node;
   const config = modelConfig(node);
   const directory = facts.paths.get(modelPath);
@@ -113,7 +141,51 @@ function judgeModel({ node, facts }: CheckContext): readonly Finding[] {
       "finish the copy of the weights, mount the file system, or correct model.path",
     );
   }
-  return sortPaths(facts, [modelPath, config]).unknown;
+  const { unknown } = sortPaths(facts, [modelPath, config]);
+  return unknown.length > 0 ? unknown : judgeModelFiles(context);
+}
+
+/** The weights must be the same on all nodes; a file system that all share is so by itself. */
+function judgeModelFiles(context: CheckContext): readonly Finding[] {
+  const { modelPath } = context.node;
+  const own = context.facts.models.get(modelPath);
+  if (own?.state !== "found") return [unknownFact(`files of ${modelPath}`, own?.reason)];
+  const differs = (what: string): readonly Finding[] => [
+    {
+      code: "MODEL_DIFFERS",
+      result: "fail",
+      detail: `${modelPath}: ${what}`,
+      fix: "finish or repeat the copy of the weights, so that all nodes have one revision",
+    },
+  ];
+  for (const file of own.hashes.keys()) {
+    const found = deviation(context, ({ facts }) => foundModel(facts, modelPath)?.hashes.get(file));
+    if (found !== undefined) return differs(`${file} is not the one of ${found.example}`);
+  }
+  const found = deviation(context, ({ facts }) => sizeList(foundModel(facts, modelPath)));
+  if (found === undefined) return [];
+  return differs(`${firstDifference(found.own, found.others)}, unlike on ${found.example}`);
+}
+
+function foundModel(facts: HostFacts, path: string) {
+  const model = facts.models.get(path);
+  return model?.state === "found" ? model : undefined;
+}
+
+function sizeList(model: ReturnType<typeof foundModel>): string | undefined {
+  if (model === undefined) return undefined;
+  return [...model.sizes]
+    .map(([name, size]) => `${name} has ${size} bytes`)
+    .sort()
+    .join("\n");
+}
+
+function firstDifference(own: string, others: string): string {
+  const [ours, theirs] = [own.split("\n"), others.split("\n")];
+  const extra = ours.find((line) => !theirs.includes(line));
+  if (extra !== undefined) return extra === "" ? "there are no files" : extra;
+  const missing = theirs.find((line) => !ours.includes(line)) ?? "";
+  return `${missing.split(" has ")[0]} is missing`;
 }
 
 interface SortedPaths {

@@ -1,15 +1,18 @@
 import type { Check, CheckContext, Finding } from "../check.js";
-import { unknownFact } from "../check.js";
+import { deviation, unknownFact } from "../check.js";
+import type { ImageFact } from "../host-facts.js";
 
 /** Whether the image is on the host, or the registry has it. */
 export const imageCheck: Check = { name: "image", needs: ["root", "docker"], judge: judgeImage };
 
-function judgeImage({ node, facts }: CheckContext): readonly Finding[] {
+function judgeImage(context: CheckContext): readonly Finding[] {
+  const { node, facts } = context;
   const { image } = node;
   const fact = facts.images.get(image.pull);
   if (fact === undefined) return [unknownFact(`image ${image.reference}`, undefined)];
   switch (fact.state) {
     case "present":
+      return judgePresent(context, fact);
     case "pullable":
       return [];
     case "absent":
@@ -45,3 +48,34 @@ function judgeImage({ node, facts }: CheckContext): readonly Finding[] {
       return fact.state satisfies never;
   }
 }
+
+function judgePresent(context: CheckContext, fact: ImageFact): readonly Finding[] {
+  const { node, facts } = context;
+  const { image } = node;
+  const findings: Finding[] = [];
+  const wanted = ARCHITECTURES[facts.machine ?? ""];
+  if (fact.architecture !== undefined && wanted !== undefined && fact.architecture !== wanted) {
+    findings.push({
+      code: "IMAGE_ARCHITECTURE",
+      result: "fail",
+      detail: `${image.reference} is for ${fact.architecture}, the host is ${facts.machine}`,
+      fix: `load the image for ${wanted}, and set its image.id or image.digest`,
+    });
+  }
+  const other = deviation(context, (host) => {
+    const found = host.facts.images.get(image.pull);
+    return found?.state === "present" ? found.text : undefined;
+  });
+  if (other !== undefined) {
+    findings.push({
+      code: "IMAGE_DIFFERS",
+      result: "fail",
+      detail: `${image.reference} is ${other.own} here and ${other.others} on ${other.example}`,
+      fix: "give all nodes one image: docker rmi the other one, then pull or load again",
+    });
+  }
+  return findings;
+}
+
+/** Docker's names of what `uname -m` says. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { aarch64: "arm64", x86_64: "amd64" };

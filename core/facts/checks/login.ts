@@ -75,7 +75,40 @@ function judgeDocker(context: CheckContext): readonly Finding[] {
       },
     ];
   }
-  return judgeDockerOfLogin(context);
+  return [
+    ...judgeDockerOfLogin(context),
+    ...judgeDockerVersion(docker.text),
+    ...judgeDockerRuntime(context),
+  ];
+}
+
+/** Docker 20.10.10 is the first whose seccomp profile knows clone3 (moby#42681). */
+function judgeDockerVersion(version: string): readonly Finding[] {
+  const [major = Number.NaN, minor = 0, patch = 0] = version.split(".").map(Number.parseFloat);
+  if (Number.isNaN(major)) return [unknownFact(`docker version ${version}`, undefined)];
+  if (major * 1e6 + minor * 1e3 + patch >= 20_010_010) return [];
+  return [
+    {
+      code: "DOCKER_OLD",
+      result: "warn",
+      detail: `docker ${version} answers clone3 with EPERM: programs of newer images cannot start threads`,
+      fix: "upgrade docker to 20.10.10 or newer",
+    },
+  ];
+}
+
+function judgeDockerRuntime({ facts }: CheckContext): readonly Finding[] {
+  const { dockerDetails } = facts;
+  if (dockerDetails === undefined) return [unknownFact("runtimes of docker", undefined)];
+  if (dockerDetails.runtimes.includes("runc")) return [];
+  return [
+    {
+      code: "DOCKER_RUNTIME",
+      result: "fail",
+      detail: `docker has no runtime runc; it has ${dockerDetails.runtimes.join(", ") || "none"}`,
+      fix: "restore runc in /etc/docker/daemon.json; another default runtime may stay",
+    },
+  ];
 }
 
 function judgeDockerOfLogin({ node, facts }: CheckContext): readonly Finding[] {

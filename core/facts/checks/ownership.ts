@@ -7,7 +7,12 @@ import { type FileFact, fileText } from "../host-facts.js";
 export const ownershipCheck: Check = { name: "owner", needs: ["root"], judge: judgeOwnership };
 
 function judgeOwnership(context: CheckContext): readonly Finding[] {
-  return [...judgeOwnerFile(context), ...judgeNodeFile(context), ...judgeContainer(context)];
+  return [
+    ...judgeOwnerFile(context),
+    ...judgeNodeFile(context),
+    ...judgeContainer(context),
+    ...judgeMachine(context),
+  ];
 }
 
 function judgeOwnerFile({ plan, facts }: CheckContext): readonly Finding[] {
@@ -38,6 +43,21 @@ function judgeNodeFile({ plan, node, facts }: CheckContext): readonly Finding[] 
       result: "fail",
       detail: `this host is already node ${seen} of cluster ${plan.cluster}`,
       fix: `give ${node.name} the address of its own host; a new machine is a new node name`,
+    },
+  ];
+}
+
+/** Two addresses of one machine; told by the second node. */
+function judgeMachine({ node, facts, hosts }: CheckContext): readonly Finding[] {
+  const first = hosts.find((host) => host.facts.bootId === facts.bootId);
+  if (facts.bootId === undefined) return [unknownFact("identity of the machine", undefined)];
+  if (first === undefined || first.node.name === node.name) return [];
+  return [
+    {
+      code: "SAME_MACHINE",
+      result: "fail",
+      detail: `${node.connection.address} is the same machine as ${first.node.name} (${first.node.connection.address})`,
+      fix: `give ${node.name} the address of a host of its own`,
     },
   ];
 }

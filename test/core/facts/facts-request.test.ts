@@ -18,7 +18,7 @@ describe("gateRequest", () => {
     ]) {
       assert.ok(lines.includes(line), line);
     }
-    assert.ok(lines.some((line) => /^ports\t.*\t10002-10999$/.test(line)));
+    assert.ok(lines.some((line) => /^ports\t.*\t10002-10999\t60000-60031$/.test(line)));
   });
 
   it("refuses a field that would be two lines or two fields", () => {

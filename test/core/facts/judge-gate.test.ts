@@ -1,8 +1,7 @@
 // Proves that every check fires on its bad case, names it, and is silent on the good one, from the text that facts.sh
 // prints. Does not prove that facts.sh prints so: test/node/facts.test.ts and the lab do.
 import assert from "node:assert/strict";
-import type { FindingCode } from "../../../core/facts/check.js";
-import { FINDING_CODES } from "../../../core/facts/check.js";
+import { FINDING_CODES, type FindingCode } from "../../../core/facts/finding-codes.js";
 import { parseHostFacts } from "../../../core/facts/host-facts.js";
 import {
   GATE_CHECKS,
@@ -12,7 +11,17 @@ import {
 } from "../../../core/facts/judge-gate.js";
 import type { SshFailureKind } from "../../../core/facts/ssh-failure.js";
 import { rawCluster } from "../../support/specs.js";
-import { aGatePlan, base64, goodAnswer, MODEL_CONFIG, OWN_CONTAINER_ID } from "./answers.js";
+import {
+  aGatePlan,
+  base64,
+  goodAnswer,
+  goodPeerAnswer,
+  goodReport,
+  hostReport,
+  MODEL_CONFIG,
+  OWN_CONTAINER_ID,
+} from "./answers.js";
+import { BAD_CASES as CLUSTER_BAD_CASES } from "./bad-cases.js";
 
 const plan = aGatePlan();
 const [node0, node1] = [plan.nodes[0]!, plan.nodes[1]!];
@@ -24,12 +33,14 @@ function without(piece: string, replacement = ""): string {
   return good.replace(piece, replacement);
 }
 
+const goodPeers = goodPeerAnswer(plan, node1);
+
 function report(answer: string): HostReport {
-  return { facts: parseHostFacts(answer), stderr: "" };
+  return hostReport(answer, goodPeers);
 }
 
 function judge(answer: string, of = plan): GateResult {
-  return judgeGate(of, [report(goodAnswer(of, of.nodes[0]!)), report(answer)]);
+  return judgeGate(of, [goodReport(of, of.nodes[0]!), report(answer)]);
 }
 
 const listener = (port: number, address: string, pid: string, name: string, container: string) =>
@@ -169,7 +180,7 @@ const BAD_CASES: readonly BadCase[] = [
   {
     title: "npu-smi in another directory",
     answer: without(
-      "/usr/local/bin/npu-smi\tfound\tdirectory",
+      "/usr/local/bin/npu-smi\tfound\tregular file",
       "/usr/local/bin/npu-smi\tmissing\nelsewhere\t/usr/local/bin/npu-smi\t/usr/local/sbin/npu-smi",
     ),
     check: "mounts",
@@ -178,7 +189,7 @@ const BAD_CASES: readonly BadCase[] = [
   },
   {
     title: "a driver file that is nowhere",
-    answer: without("/etc/hccn.conf\tfound\tdirectory", "/etc/hccn.conf\tmissing"),
+    answer: without("/etc/hccn.conf\tfound\tregular file", "/etc/hccn.conf\tmissing"),
     check: "mounts",
     code: "MOUNT_MISSING",
     says: ["/etc/hccn.conf", "NPU driver"],
@@ -186,7 +197,7 @@ const BAD_CASES: readonly BadCase[] = [
   {
     title: "a mount on a file system whose server is gone",
     answer: without(
-      "/etc/hccn.conf\tfound\tdirectory",
+      "/etc/hccn.conf\tfound\tregular file",
       "/etc/hccn.conf\terror\tno answer within 5 s",
     ),
     check: "mounts",
@@ -366,6 +377,7 @@ describe("judgeGate", () => {
       [
         ["PORT_BUSY", "ports"],
         ["CONTAINER_FOREIGN", "owner"],
+        ["NPU_BUSY", "free"],
       ],
     );
   });
@@ -454,15 +466,22 @@ describe("judgeGate", () => {
     const facts = parseHostFacts(
       "facts\t1\nroot\tyes\ndocker\tok\t20\ntool\tdocker\t/usr/bin/docker\nend\n",
     );
-    const { rows } = judgeGate(plan, [report(goodAnswer(plan, node0)), { facts, stderr: "" }]);
+    const { rows } = judgeGate(plan, [
+      goodReport(plan, node0),
+      { ...hostReport("", "facts\t1\nend\n"), facts },
+    ]);
     const { ssh, root, ...others } = rows[1]!.cells;
     assert.deepEqual([ssh, root], ["pass", "pass"]);
-    for (const [check, cell] of Object.entries(others)) assert.equal(cell, "unknown", check);
+    // What cannot be told of link, ping and TLS must block.
+    const blocking = ["npu-net", "tls", "npu-ping"];
+    for (const [check, cell] of Object.entries(others)) {
+      assert.equal(cell, blocking.includes(check) ? "fail" : "unknown", check);
+    }
   });
 
   it("fails a host whose answer was cut short, with its last words", () => {
     const result = judgeGate(plan, [
-      report(goodAnswer(plan, node0)),
+      goodReport(plan, node0),
       { ...report(without("\nend\n", "\n")), stderr: "noise\nbash: line 7: ss: not found\n" },
     ]);
     assert.deepEqual(
@@ -490,7 +509,7 @@ describe("judgeGate", () => {
       const { findings, rows } = judgeGate(plan, [
         {
           failure: { kind: kind as SshFailureKind, cause: "the cause", next: "the fix" },
-          stderr: "",
+          ...{ stderr: "", askedSec: 0, answeredSec: 1 },
         },
         report(without("/dev/davinci3\tfound\tcharacter special file", "/dev/davinci3\tmissing")),
       ]);
@@ -518,7 +537,7 @@ describe("judgeGate", () => {
 
   it("has a test for every code", () => {
     const tested = new Set<string>([
-      ...BAD_CASES.map(({ code }) => code),
+      ...[...BAD_CASES, ...CLUSTER_BAD_CASES].map(({ code }) => code),
       ...Object.values(failureCodes),
     ]);
     assert.deepEqual(
