@@ -13,6 +13,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -155,6 +156,36 @@ describe("the npm package in a program of somebody else", function () {
       ...(["npx", "--no", "vllm-cluster", "render", "--stack", "prod"] as const),
     );
     assert.match(stdout, /^# node0: head, ranks 0-7 on NPUs 0-7\nssh root@192\.0\.2\.11\n/);
+  });
+
+  it("brings the provider gpustack, which the engine starts from the folder that Pulumi.yaml names", async () => {
+    const project = join(dir, "gpustack");
+    mkdirSync(project);
+    symlinkSync(join(program, "node_modules"), join(project, "node_modules"));
+    const yaml = readFileSync(join(program, "Pulumi.yaml"), "utf8");
+    const plugins = /^```yaml\n(plugins:\n[^`]*)```/m.exec(
+      readFileSync(join(repoDir, "docs", "gpustack.md"), "utf8"),
+    )?.[1];
+    assert.ok(plugins !== undefined, "docs/gpustack.md shows the plugins of Pulumi.yaml");
+    writeFileSync(join(project, "Pulumi.yaml"), `${yaml.replace("serving", "gpustack")}${plugins}`);
+    writeFileSync(join(project, "package.json"), '{"type":"module"}');
+    const write = (version: string) =>
+      writeFileSync(
+        join(project, "index.ts"),
+        `import { BackendVersion } from "pulumi-vllm-ascend/gpustack";\nnew BackendVersion("version", { version: "${version}", imageName: "a/b:c" });\n`,
+      );
+    const pulumi = (...args: string[]) => run("pulumi", args, { cwd: project, env });
+    write("1-custom");
+    await pulumi("stack", "init", "prod", "--non-interactive");
+    const { stdout } = await pulumi("preview", "--json", "--stack", "prod");
+    const { steps } = JSON.parse(stdout) as { steps: { op: string; urn: string }[] };
+    assert.ok(steps.some(({ urn }) => urn.endsWith("gpustack:index:BackendVersion::version")));
+    write("1");
+    // Only the provider's own process knows this rule.
+    await assert.rejects(
+      pulumi("preview", "--stack", "prod"),
+      ({ stdout: text }: { stdout: string }) => /version: must end in "-custom"/.test(text),
+    );
   });
 
   it("runs its CLI on every Node of this machine from 20 on", async () => {
