@@ -13,6 +13,7 @@ const deployed =
         gpustack,
         url: config.getSecret("gpustackUrl"),
         apiKey: config.getSecret("gpustackApiKey"),
+        inferenceKey: config.getSecret("gpustackInferenceKey"),
       });
 
 export const { model, curl } = deployed;

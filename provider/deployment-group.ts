@@ -12,6 +12,7 @@ import { checkAgainstServer, clusterOf } from "../core/gpustack/preflight.js";
 import { faultOfGroup, judgeGroup } from "../core/gpustack/readiness.js";
 import { checkDeploymentGroup } from "../core/gpustack/rules.js";
 import { stableJson } from "../core/render/stable-json.js";
+import { untilAnswered } from "./completion-probe.js";
 import { GpustackError } from "./http.js";
 import type { PropertyMap } from "./property-values.js";
 import {
@@ -189,7 +190,13 @@ async function start(
         rows.set(row.name, await putRow(context, row, scaleBody(row, replicas), inputs));
       }),
     );
-    await untilReady(context, inputs, [...rows.values()]);
+    const deadline = context.api.http.effects.now() + inputs.readyTimeoutSec * 1000;
+    await untilReady(context, inputs, [...rows.values()], deadline);
+    const { inferenceKey } = context;
+    if (inferenceKey !== undefined) {
+      const model = inputs.members[0]!.name;
+      await untilAnswered(context, { apiKey: inferenceKey, model, deadline });
+    }
   }
   return stateOf(context, inputs, cluster, [...rows.values()], {
     appliedHash: groupHash(inputs),
@@ -201,9 +208,9 @@ async function untilReady(
   { api, signal, report }: Context,
   inputs: DeploymentGroupInputs,
   rows: readonly ModelRow[],
+  deadline: number,
 ): Promise<void> {
   const { effects } = api.http;
-  const deadline = effects.now() + inputs.readyTimeoutSec * 1000;
   const seen = new Map(rows.map(({ name }) => [name, new Set<number>()]));
   let summary = "";
   for (;;) {
@@ -524,9 +531,16 @@ const UNRESTARTED_KEYS = [
   "maxRestarts",
   "url",
   "apiKey",
+  "inferenceKey",
 ] as const;
 /** What the server does not know: it stays as it was. */
-const STATE_ONLY_KEYS = ["url", "apiKey", "clusterId", "backendVersionHash"] as const;
+const STATE_ONLY_KEYS = [
+  "url",
+  "apiKey",
+  "inferenceKey",
+  "clusterId",
+  "backendVersionHash",
+] as const;
 
 const POLL_MS = 2000;
 const STOP_TIMEOUT_MS = 600_000;

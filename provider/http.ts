@@ -49,6 +49,8 @@ export interface RequestOptions {
   readonly secrets?: ReadonlyMap<string, string>;
   /** How long reads are repeated while the server does not answer. @default 60 s */
   readonly patienceMs?: number;
+  /** For the whole answer. @default 30 s */
+  readonly timeoutMs?: number;
 }
 
 /** JSON over HTTP to one GPUStack server. */
@@ -91,7 +93,7 @@ export class GpustackHttp {
     method: "GET" | "POST" | "PUT" | "DELETE",
     path: string,
     schema: T,
-    { body, secrets = new Map() }: RequestOptions = {},
+    { body, secrets = new Map(), timeoutMs = REQUEST_TIMEOUT_MS }: RequestOptions = {},
   ): Promise<z.output<T>> {
     const where = `GPUStack ${method} ${path}`;
     const clean = (text: string) =>
@@ -106,7 +108,7 @@ export class GpustackHttp {
           ...(body === undefined ? {} : { "content-type": "application/json" }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeoutMs),
         // A redirect would carry the key to another host.
         redirect: "error",
       });
@@ -115,7 +117,7 @@ export class GpustackHttp {
     } catch (error) {
       throw new GpustackError(
         clean(
-          `${where}: no answer from ${this.connection.url} (${causeOf(error)}): check that the server runs and that GPUSTACK_URL is its address`,
+          `${where}: no answer from ${this.connection.url} (${causeOf(error, timeoutMs)}): check that the server runs and that GPUSTACK_URL is its address`,
         ),
         0,
       );
@@ -150,9 +152,9 @@ function parseJson(text: string): unknown {
 }
 
 /** `fetch` hides why behind "fetch failed". */
-function causeOf(error: unknown): string {
+function causeOf(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === "TimeoutError") return `none within ${REQUEST_TIMEOUT_MS / 1000} s`;
+  if (error.name === "TimeoutError") return `none within ${timeoutMs / 1000} s`;
   const { cause } = error;
   if (cause instanceof Error)
     return cause.message || (cause as NodeJS.ErrnoException).code || "failed";

@@ -136,8 +136,12 @@ export class GpustackProvider implements Provider {
       this.#connection(plain(values)),
       this.settings.effects ?? realEffects,
     );
+    const inferenceKey =
+      (plain(values)["inferenceKey"] as string | undefined) ??
+      this.settings.env["GPUSTACK_INFERENCE_KEY"];
     return {
       api: new GpustackApi(http),
+      ...(inferenceKey ? { inferenceKey } : {}),
       signal: this.#abort.signal,
       report: (line) => this.settings.report?.(urn, this.#redacted(line, values)),
     };

@@ -7,6 +7,8 @@ import { hasUnknown, type PropertyMap, UNKNOWN, valueAt } from "./property-value
 /** What an operation works with, beside the values. */
 export interface Context {
   readonly api: GpustackApi;
+  /** Key of scope `inference`; with it a start ends with an answered completion. */
+  readonly inferenceKey?: string;
   /** Ends waiting when the operator presses Ctrl-C. */
   readonly signal: AbortSignal;
   /** One line of progress, shown while the operation runs. */

@@ -10,10 +10,9 @@ export interface GpustackConnection {
 
 /** Inputs for the engine: the connection is secret whatever the program has made of it. */
 export function withSecretConnection<T extends GpustackConnection>(args: T): pulumi.Inputs {
-  const { url, apiKey, ...others } = args;
-  return {
-    ...others,
-    ...(url === undefined ? {} : { url: pulumi.secret(url) }),
-    ...(apiKey === undefined ? {} : { apiKey: pulumi.secret(apiKey) }),
-  };
+  const inputs = Object.fromEntries(Object.entries(args));
+  for (const key of ["url", "apiKey", "inferenceKey"]) {
+    if (inputs[key] !== undefined) inputs[key] = pulumi.secret(inputs[key]);
+  }
+  return inputs;
 }

@@ -15,6 +15,8 @@ export interface GroupMemberArgs {
 
 /** Inputs of a `DeploymentGroup`. */
 export interface DeploymentGroupArgs extends GpustackConnection {
+  /** Key of scope `inference`: with it a start is done when a completion was answered. @default GPUSTACK_INFERENCE_KEY */
+  readonly inferenceKey?: pulumi.Input<string> | undefined;
   /** The deployments, the head first. */
   readonly members: pulumi.Input<pulumi.Input<GroupMemberArgs>[]>;
   /** Model of ModelScope; exactly one of this, `huggingfaceRepoId` and `localPath`. */

@@ -15,6 +15,8 @@ import { DeploymentGroup, type GroupInstance } from "./deployment-group.js";
 export interface GpustackClusterArgs extends GpustackConnection {
   /** The cluster as in `vllm-ascend:cluster`, topology `data-parallel` or `multiprocessing`; host keys and image digest may be missing. */
   readonly cluster: ClusterSpecInput;
+  /** Key of scope `inference`: with it a start is done when a completion was answered. @default GPUSTACK_INFERENCE_KEY */
+  readonly inferenceKey?: pulumi.Input<string> | undefined;
   /** What only GPUStack needs, as in `vllm-ascend:gpustack`. @default {} */
   readonly gpustack?: GpustackInput | undefined;
 }
@@ -44,7 +46,12 @@ export class GpustackCluster extends pulumi.ComponentResource {
     );
     const group = new DeploymentGroup(
       `${plan.cluster}-group`,
-      { ...connection, ...plan.group, backendVersionHash: version.contentHash },
+      {
+        ...connection,
+        inferenceKey: args.inferenceKey,
+        ...plan.group,
+        backendVersionHash: version.contentHash,
+      },
       // The server refuses to remove a version that a running group uses.
       { parent: this, dependsOn: [version] },
     );

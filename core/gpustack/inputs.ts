@@ -73,6 +73,11 @@ export type GroupMember = z.output<typeof member>;
 
 export const deploymentGroupInputs = z.strictObject({
   ...connection,
+  /**
+   * Key of scope `inference`: with it a start is done when a completion was answered.
+   * @default the environment variable GPUSTACK_INFERENCE_KEY
+   */
+  inferenceKey: z.string().min(1).optional(),
   /** The deployments, the head first. One member is an ordinary deployment, on one worker or across several. */
   members: z.array(member).min(1).max(64),
   /** Where the weights come from: exactly one of the three. */

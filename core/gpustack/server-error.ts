@@ -18,6 +18,9 @@ export function serverMessage(status: number, body: unknown): string {
 
 /** The way out of a refusal, where the status tells one. */
 export function wayOut(status: number, path: string): string | undefined {
+  if (status === 401 && path.startsWith("/v1/")) {
+    return "the inference key is wrong or expired: set GPUSTACK_INFERENCE_KEY";
+  }
   if (status === 401) {
     return "the API key is missing, wrong or expired: set GPUSTACK_API_KEY, or the secret `vllm-ascend:gpustackApiKey`";
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { DeploymentGroupArgs } from "../../core/gpustack/inputs.js";
 import { secret } from "../../provider/property-values.js";
-import { FAKE_KEY, FakeGpustack } from "./fake-gpustack.js";
+import { FAKE_INFERENCE_KEY, FAKE_KEY, FakeGpustack } from "./fake-gpustack.js";
 import { aPair, GROUP_URN, providerOn, Stack, VERSION, VERSION_URN } from "./support.js";
 
 /** The group's life on the in-memory server. Does not prove what the real server does; test/gpustack/ does. */
@@ -525,6 +525,27 @@ describe("the connection", () => {
     assert.equal(await stack.up(inputs), "update");
     assert.deepEqual(fake.writes().slice(at), []);
     assert.equal(await stack.up(inputs), "same");
+  });
+});
+
+describe("with a key of scope inference", () => {
+  it("a start ends with an answered completion, without thinking", async () => {
+    const { fake, stack } = await aStack();
+    fake.routeDelay = 2;
+    await stack.up({ ...aPair(), inferenceKey: secret(FAKE_INFERENCE_KEY) });
+    const [{ model, chat_template_kwargs: options }] = fake.completions as [
+      Record<string, unknown>,
+    ];
+    assert.equal(model, "qwen-1");
+    assert.deepEqual(options, { enable_thinking: false });
+    assert.deepEqual(stack.state["inferenceKey"], secret(FAKE_INFERENCE_KEY));
+  });
+
+  it("a key of another scope is told at once, and what runs is in the state", async () => {
+    const { stack } = await aStack();
+    const wrong = { ...aPair(), inferenceKey: secret(FAKE_KEY) };
+    await assert.rejects(stack.up(wrong), /403 .*a completion needs a key of scope inference/);
+    assert.equal(stack.id, "qwen-1,qwen-2");
   });
 });
 

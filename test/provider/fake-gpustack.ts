@@ -38,6 +38,8 @@ interface FakeInstance extends Json {
 export const FAKE_URL = "http://gpustack.test";
 export const FAKE_KEY = "gpustack_0123456789abcdef_0123456789abcdef0123456789abcdef";
 
+export const FAKE_INFERENCE_KEY = "gpustack_fedcba9876543210_fedcba9876543210fedcba9876543210";
+
 export class FakeGpustack {
   now = 1_000_000;
   readonly requests: FakeRequest[] = [];
@@ -55,6 +57,10 @@ export class FakeGpustack {
   /** Names with a route; a peer has none. */
   readonly routes = new Set<string>();
   isDown = false;
+  /** Completions that were answered. */
+  readonly completions: Json[] = [];
+  /** How many completions get 503 although the head runs. */
+  routeDelay = 0;
   private nextId = 1;
   private readonly faults: {
     match: RegExp;
@@ -106,6 +112,7 @@ export class FakeGpustack {
       if (fault.answer === "lost") this.answer(request);
       return reply(500, { code: 500, reason: "InternalServerError", message: "Failed" });
     }
+    if (pathname === "/v1/chat/completions") return this.complete(init.headers, raw);
     const headers = init.headers as Record<string, string>;
     if (headers["authorization"] !== `Bearer ${FAKE_KEY}`) {
       return reply(401, {
@@ -117,6 +124,25 @@ export class FakeGpustack {
     const { status, body } = this.answer(request);
     return reply(status, body);
   }) as typeof fetch;
+
+  private complete(headers: unknown, body: Json): Response {
+    const { authorization } = headers as Record<string, string>;
+    if (authorization === `Bearer ${FAKE_KEY}`) {
+      const message = "API key does not have permission to access inference features";
+      return reply(403, { code: 403, reason: "Forbidden", message });
+    }
+    if (authorization !== `Bearer ${FAKE_INFERENCE_KEY}`) {
+      return reply(401, { error: { message: "Invalid authentication credentials", code: 401 } });
+    }
+    const model = String(body["model"]);
+    if (!this.routes.has(model))
+      return reply(404, { error: { message: "Model not found", code: 404 } });
+    if (this.instancesOf(model)[0]?.state !== "running" || this.routeDelay-- > 0) {
+      return reply(503, { error: { message: "No running instances available", code: 503 } });
+    }
+    this.completions.push(body);
+    return reply(200, { model, choices: [{ message: { content: "Hello" } }] });
+  }
 
   model(name: string): FakeModel {
     const found = [...this.models.values()].find((model) => model.name === name);
