@@ -34,7 +34,7 @@ export class GpustackProject {
 
   constructor(
     readonly dir: string,
-    toolchainEnv: NodeJS.ProcessEnv,
+    readonly toolchainEnv: NodeJS.ProcessEnv,
     server: { readonly url: string; readonly apiKey: string },
   ) {
     mkdirSync(join(dir, "state"), { recursive: true });

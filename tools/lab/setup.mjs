@@ -7,12 +7,12 @@ import { ensureLabPart, isLabPartFresh } from "./build/part.mjs";
 import { products } from "./build/paths.mjs";
 import { labParts, removeIntermediates } from "./images/products.mjs";
 
-/** @typedef {import("./images/products.mjs").ImageName} ImageName */
+/** @typedef {import("./images/products.mjs").ProductName} ProductName */
 
 /**
  * Brings everything that the lab builds and caches up to date, and says where it lies. Safe to run
  * twice at once and after a crash: finished parts are kept, half-built ones are built anew.
- * @param {{images: ImageName[]}} wanted no image: the root file system of the hosts only
+ * @param {{images: ProductName[]}} wanted no image: the root file system of the hosts only
  * @returns {Promise<typeof products>}
  */
 export async function ensureLab({ images: names }) {
@@ -29,8 +29,14 @@ export async function ensureLab({ images: names }) {
   return products;
 }
 
-/** @type {Record<string, ImageName[]>} */
-const targets = { rootfs: [], ray: ["ray"], vllm: ["vllm"], all: ["ray", "vllm"] };
+/** @type {Record<string, ProductName[]>} */
+const targets = {
+  rootfs: [],
+  ray: ["ray"],
+  vllm: ["vllm"],
+  gpustack: ["gpustack"],
+  all: ["ray", "vllm", "gpustack"],
+};
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
   const target = argv[2] ?? "all";
@@ -39,10 +45,9 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
     if (names === undefined) {
       throw new Error(`unknown target "${target}"; known: ${Object.keys(targets).join(", ")}`);
     }
-    const { rootfs: root, golden: roots, models } = await ensureLab({ images: names });
-    say(
-      `ready: ${[root, ...names.map((name) => roots[name]), ...(names.length ? [models] : [])].join(" ")}`,
-    );
+    const { rootfs: root, golden: roots, gpustack } = await ensureLab({ images: names });
+    const made = names.map((name) => (name === "gpustack" ? gpustack : roots[name]));
+    say(`ready: ${[root, ...made].join(" ")}`);
   } catch (error) {
     say(messageOf(error));
     process.exitCode = 1;

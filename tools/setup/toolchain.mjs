@@ -101,5 +101,5 @@ async function preflight(need) {
 async function ensureLab() {
   const setup = join(repoDir, "tools", "lab", "setup.mjs");
   const { ensureLab: make } = await import(pathToFileURL(setup).href);
-  return make({ images: ["ray", "vllm"] });
+  return make({ images: ["ray", "vllm", "gpustack"] });
 }

@@ -61,6 +61,7 @@ export const LAYERS = [
  */
 export const EXPECTED_SEC = {
   "test/lab/vllm-data-parallel.test.ts": 450,
+  "test/lab/gpustack.test.ts": 480,
   "test/lab/vllm.test.ts": 420,
   "test/lab/recovery.test.ts": 380,
   "test/lab/lifecycle.test.ts": 330,

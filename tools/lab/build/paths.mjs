@@ -14,6 +14,8 @@ export const products = {
   rootfs: join(labDir, "rootfs"),
   golden: { ray: join(labDir, "golden", "ray"), vllm: join(labDir, "golden", "vllm") },
   models: join(labDir, "models"),
+  /** GPUStack and PostgreSQL; the upper directory over `baseLayer`. */
+  gpustack: join(labDir, "gpustack"),
 };
 
 /** Intermediate trees; gone again once the products that need them are complete. */

@@ -19,6 +19,9 @@ export const basePackages = [
 /** python3-venv brings pip, which brings uv; gcc and binutils make the CUDA stubs. */
 export const builderPackages = ["python3-venv", "gcc", "libc6-dev", "binutils"];
 
+/** The server's database; as little of it as starts. */
+export const gpustackPackages = ["postgresql-15"];
+
 /** Debian part of both images. @param {string} tree @param {number} lock */
 export async function buildBaseLayer(tree, lock) {
   await bootstrapDebian(tree, { packages: basePackages, log: "lab-layer-base", lock });
@@ -87,6 +90,32 @@ export async function buildVllmLayer(tree, lower, lock) {
   });
   await compilePython(tree, lower, lock);
   // 2.3 GB that the next step, loading the image, would have to find beside its own 10 GB.
+  await removeTree(uvCache);
+}
+
+/**
+ * Python environment with the GPUStack server, and the programs of PostgreSQL.
+ * @param {string} tree
+ * @param {{builder: string, base: string, lock: number}} options
+ */
+export async function buildGpustackLayer(tree, { builder, base, lock }) {
+  const debs = join(workDir, "gpustack-debs");
+  await downloadPackages(debs, { packages: gpustackPackages, installedIn: base });
+  await runInLayers(tree, {
+    lower: [base],
+    lock,
+    cache: debs,
+    command: ["/run/source/unpack-packages.sh"],
+    what: "Unpacking PostgreSQL",
+  });
+  await removeTree(debs);
+  await runInLayers(tree, {
+    lower: [builder, base],
+    lock,
+    command: ["/run/source/install-locked.sh", "gpustack.lock"],
+    what: "Installing GPUStack",
+  });
+  await compilePython(tree, [builder, base], lock);
   await removeTree(uvCache);
 }
 

@@ -12,9 +12,11 @@ import {
   buildBaseLayer,
   buildBuilderLayer,
   builderPackages,
+  buildGpustackLayer,
   buildRayLayer,
   buildStandinLayer,
   buildVllmLayer,
+  gpustackPackages,
 } from "./layers.mjs";
 import { buildStandinModel, buildTinyModel, tinyModels } from "./models.mjs";
 
@@ -22,9 +24,11 @@ import { buildStandinModel, buildTinyModel, tinyModels } from "./models.mjs";
 
 /** @typedef {import("../build/part.mjs").LabPart} LabPart */
 
+/** @typedef {ImageName | "gpustack"} ProductName what can be asked for beside the hosts */
+
 /**
  * What the hosts of a lab need.
- * @param {ImageName[]} names
+ * @param {ProductName[]} names
  * @returns {LabPart[]}
  */
 export function labParts(names) {
@@ -43,8 +47,9 @@ export async function removeIntermediates() {
   }
 }
 
-/** @param {ImageName} name @returns {LabPart[]} */
+/** @param {ProductName} name @returns {LabPart[]} */
 function forImage(name) {
+  if (name === "gpustack") return [gpustackLayer()];
   if (name === "ray") return [standinModel(), goldenRay()];
   return [tinyModel("tiny-dense"), tinyModel("tiny-moe"), goldenVllm()];
 }
@@ -133,6 +138,26 @@ export function vllmLayer() {
     expectedSec: 150,
     needs: [builder, ray],
     build: (tree, lock) => buildVllmLayer(tree, [builder.path, ray.path, base.path], lock),
+  };
+}
+
+/** @returns {LabPart} the server of tools/gpustack-lab; no host and no image contains it */
+export function gpustackLayer() {
+  const [base, builder] = [baseLayer(), builderLayer()];
+  return {
+    name: "gpustack",
+    path: products.gpustack,
+    inputs: hashSources(
+      ["gpustack.lock", "install-locked.sh", "compile-python.sh", "unpack-packages.sh"].map(
+        (name) => `images/${name}`,
+      ),
+      [base.inputs, gpustackPackages],
+    ),
+    title: "GPUStack server and PostgreSQL",
+    expectedSec: 60,
+    needs: [builder],
+    build: (tree, lock) =>
+      buildGpustackLayer(tree, { builder: builder.path, base: base.path, lock }),
   };
 }
 

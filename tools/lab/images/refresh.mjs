@@ -11,7 +11,7 @@ import { baseLayer, builderLayer, rayLayer, removeIntermediates, vllmLayer } fro
 
 /**
  * For whoever changes a version: writes the files of this folder that are generated.
- * `node tools/lab/images/refresh.mjs locks`: ray.lock and vllm.lock from *.in.
+ * `node tools/lab/images/refresh.mjs locks`: gpustack.lock, ray.lock and vllm.lock from *.in.
  * `node tools/lab/images/refresh.mjs flags`: the stand-in's table of flags from the real vLLM.
  */
 const refreshes = {
@@ -23,7 +23,7 @@ const refreshes = {
       "Resolving the locks",
       lock,
     );
-    for (const name of ["ray.lock", "vllm.lock"]) {
+    for (const name of ["gpustack.lock", "ray.lock", "vllm.lock"]) {
       copyFileSync(join(locks, name), join(sourceDir, "images", name));
     }
   },

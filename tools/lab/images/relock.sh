@@ -8,6 +8,7 @@ compile() {
   /opt/uv/bin/uv pip compile --quiet --python /usr/bin/python3 --only-binary :all: --generate-hashes \
     --no-header --no-annotate --output-file "/run/cache/output/$1.lock" "${@:2}" "$1.in"
 }
+compile gpustack
 compile vllm --override vllm-overrides.in
 # The vLLM image lies on the Ray image's layers, so both need the same versions.
 compile ray --constraint /run/cache/output/vllm.lock
