@@ -1,12 +1,5 @@
 import { npuRange } from "../core/facts/checks/npu-network.js";
-import {
-  type CellResult,
-  GATE_CHECKS,
-  type GateFinding,
-  type GateResult,
-  type GateRow,
-  SSH_COLUMN,
-} from "../core/facts/judge-gate.js";
+import type { CellResult, GateFinding, GateResult, GateRow } from "../core/facts/judge-gate.js";
 import type { TimeBudget } from "../core/facts/peer-request.js";
 import { textTable, wrapText } from "./text-table.js";
 
@@ -41,7 +34,7 @@ function tables(rows: readonly GateRow[]): string[] {
         ...names.map((column) => CELL_TEXT[row.cells[column] ?? "skipped"]),
       ]),
     ]);
-  for (const { name } of [{ name: SSH_COLUMN }, ...GATE_CHECKS]) {
+  for (const name of Object.keys(rows[0]?.cells ?? {})) {
     const isTooWide = table([...columns, name])
       .split("\n")
       .some((line) => line.length > WIDTH);
@@ -92,7 +85,8 @@ function rawLines(raw: string): string[] {
 const WIDTH = 100;
 const INDENT = "      ";
 
-const CELL_TEXT: Readonly<Record<CellResult, string>> = {
+/** How a result is written in a table. */
+export const CELL_TEXT: Readonly<Record<CellResult, string>> = {
   pass: "ok",
   fail: "FAIL",
   warn: "warn",

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { addChatCommand } from "./commands/chat.js";
 import { addCompleteCommand } from "./commands/complete.js";
+import { addDoctorCommand } from "./commands/doctor.js";
 import { addFactsCommand } from "./commands/facts.js";
 import { addFitCommand } from "./commands/fit.js";
 import { addGateCommand } from "./commands/gate.js";
@@ -29,6 +30,7 @@ addRenderCommand(program);
 addSummaryCommand(program);
 addFitCommand(program);
 addHostkeysCommand(program);
+addDoctorCommand(program);
 addGateCommand(program);
 addFactsCommand(program);
 addStatusCommand(program);

@@ -1,10 +1,11 @@
-import { gateRequest } from "../core/facts/facts-request.js";
+import { gateRequest, loginRequest } from "../core/facts/facts-request.js";
 import { parseHostFacts, parsePeerFacts } from "../core/facts/host-facts.js";
 import {
   type GateResult,
   type HostReport,
   judgeGate,
   knownHosts,
+  LOGIN_CHECKS,
 } from "../core/facts/judge-gate.js";
 import { HOST_MOST_SEC, peerRequest } from "../core/facts/peer-request.js";
 import type { GatePlan } from "../core/plan/gate-plan.js";
@@ -26,7 +27,9 @@ export async function runGate(
   options: { readonly isFull: boolean },
 ): Promise<{ readonly result: GateResult; readonly times: GateTimes }> {
   const begin = nowSec();
-  const reports = await Promise.all(plan.nodes.map((node) => askHost(plan, node)));
+  const reports = await Promise.all(
+    plan.nodes.map((node) => askHost(node, gateRequest(plan, node))),
+  );
   const middle = nowSec();
   const hosts = knownHosts(plan, reports);
   const complete: HostReport[] = [...reports];
@@ -50,10 +53,16 @@ export async function runGate(
   };
 }
 
-async function askHost(plan: GatePlan, node: GatePlan["nodes"][number]): Promise<HostReport> {
+/** Asks all hosts for no more than what a login needs. */
+export async function runLogins(plan: GatePlan): Promise<GateResult> {
+  const reports = await Promise.all(plan.nodes.map((node) => askHost(node, loginRequest())));
+  return judgeGate(plan, reports, { isFull: false, checks: LOGIN_CHECKS });
+}
+
+async function askHost(node: GatePlan["nodes"][number], request: string): Promise<HostReport> {
   const askedSec = nowSec();
   const { stdout, stderr, failure } = await runOnNode(node, {
-    text: script(gateRequest(plan, node)),
+    text: script(request),
     // The script becomes root by itself, because it also checks what the login user can do.
     as: "login",
     deadlineSec: HOST_MOST_SEC,

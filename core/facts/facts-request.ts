@@ -44,6 +44,16 @@ export function firmwareVersionInfo({ driverPaths }: GateNode): string {
   return driverPaths.driverVersionInfo.replace(/\/driver\/(?=[^/]*$)/, "/firmware/");
 }
 
+/** What `vllm-cluster doctor` wants to know of a host: whether the login, root and docker work. */
+export function loginRequest(): string {
+  return renderRequest([
+    ...[...REQUIRED_TOOLS, "docker"].map((tool) => ["tool", tool]),
+    ["path", SYSTEMD_DIR],
+    ["docker"],
+    ["docker-details"],
+  ]);
+}
+
 /** What `vllm-cluster status` wants to know of a host. */
 export function statusRequest(plan: ClusterPlan): string {
   return renderRequest([

@@ -38,6 +38,9 @@ export const GATE_CHECKS: readonly Check[] = [
   tcpCheck,
 ];
 
+/** What a host must have before anything else can be asked. */
+export const LOGIN_CHECKS: readonly Check[] = [rootCheck, toolsCheck, dockerCheck];
+
 /** What one host answered, or why it did not. */
 export interface HostReport {
   readonly facts?: HostFacts;
@@ -94,13 +97,20 @@ export function knownHosts(
   });
 }
 
+export interface GateOptions {
+  /** Whether every NPU was to ping every NPU of the other nodes. */
+  readonly isFull: boolean;
+  /** @default all */
+  readonly checks?: readonly Check[];
+}
+
 /** Judges all hosts. Reports are those of the plan's nodes, in the same order. */
 export function judgeGate(
   plan: GatePlan,
   reports: readonly HostReport[],
-  { isFull }: { readonly isFull: boolean } = { isFull: false },
+  { isFull, checks = GATE_CHECKS }: GateOptions = { isFull: false },
 ): GateResult {
-  const all = { hosts: knownHosts(plan, reports), isFull };
+  const all = { hosts: knownHosts(plan, reports), isFull, checks };
   const judged = plan.nodes.map((node, index) => judgeNode(plan, node, reports[index]!, all));
   const findings = judged.flatMap(({ findings }) => findings);
   const of = (result: Finding["result"]) => findings.filter((finding) => finding.result === result);
@@ -131,12 +141,15 @@ function judgeNode(
   plan: GatePlan,
   node: GateNode,
   report: HostReport,
-  all: Pick<CheckContext, "hosts" | "isFull">,
+  {
+    checks,
+    ...all
+  }: Pick<CheckContext, "hosts" | "isFull"> & { readonly checks: readonly Check[] },
 ): JudgedNode {
   const ssh = judgeConnection(report);
   const cells: Record<string, CellResult> = { [SSH_COLUMN]: worst(ssh) };
   const findings: GateFinding[] = groupNpus(ssh, node.name, SSH_COLUMN);
-  for (const check of GATE_CHECKS) {
+  for (const check of checks) {
     const { facts, askedSec, answeredSec } = report;
     const peers =
       report.peers !== undefined && "npuPings" in report.peers ? report.peers : undefined;
