@@ -36,7 +36,7 @@ describe("vllm-cluster", () => {
     const plan = JSON.stringify(aGatePlan());
     const { status, stdout, stderr } = cli(["gate", "--json"], plan);
     assert.equal(status, 1, stderr);
-    assert.match(stderr, /^preflight of cluster qwen FAILED on node0, node1 \(2 of 2 nodes\)/);
+    assert.match(stderr, /^preflight of cluster qwen FAILED on node0, node1 \(2 of 2 nodes\)/m);
     assert.match(stderr, /\nFAIL {2}node1 {2}DEVICE_MISSING: not there: \/dev\/davinci0, /);
     assert.equal((JSON.parse(stdout) as { isPassed: boolean }).isPassed, false);
   });

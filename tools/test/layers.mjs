@@ -66,6 +66,7 @@ export const EXPECTED_SEC = {
   "test/lab/recovery.test.ts": 380,
   "test/lab/lifecycle.test.ts": 330,
   "test/lab/failures.test.ts": 210,
+  "test/lab/preflight.test.ts": 240,
 };
 
 /** @typedef {{layer: Layer, files: string[]}} Selection */

@@ -22,8 +22,8 @@ function judgeNpuNetwork(context: CheckContext): readonly Finding[] {
 }
 
 function judgeNic(context: CheckContext, npu: number): readonly Finding[] {
-  if (hangs(context, npu)) {
-    // The hanging tool is a finding of the column npus; here only what must block is repeated.
+  if (isSilent(context, npu)) {
+    // A tool that hangs or is missing is a finding of another column; here only what must block is repeated.
     return readingFinding(
       hccnReading(context.facts, npu, "link"),
       { code: "NPU_LINK", what: "the link", fix: LINK_FIX(npu), npu },
@@ -61,11 +61,12 @@ function simpleReading(
   return readingFinding(hccnReading(facts, npu, query), { ...SIMPLE_QUERIES[query](npu), npu });
 }
 
-/** Whether the queries of an NPU ended because its tool hangs: one finding for all of them. */
-function hangs({ facts }: CheckContext, npu: number): boolean {
-  return NIC_QUERIES.some(
-    (query) => facts.npuOutputs.get(`${npu} hccn_tool ${query}`)?.state === "hangs",
-  );
+/** Whether the tool gave no answer to a query of the NPU: one finding for all of them. */
+function isSilent({ facts }: CheckContext, npu: number): boolean {
+  return NIC_QUERIES.some((query) => {
+    const output = facts.npuOutputs.get(`${npu} hccn_tool ${query}`);
+    return output !== undefined && output.state !== "ended";
+  });
 }
 
 function judgeAddress(context: CheckContext, npu: number): readonly Finding[] {

@@ -125,23 +125,22 @@ function mixedChips(context: CheckContext): readonly Finding[] {
 }
 
 function judgeBoard({ facts }: CheckContext, npu: number): readonly Finding[] {
-  const hangs = facts.npuOutputs.get(`${npu} npu-smi board`)?.state === "hangs";
-  if (hangs) return [];
+  // A tool that hangs or is missing is a finding of its own.
+  const isSilent = (query: string) => {
+    const output = facts.npuOutputs.get(`${npu} npu-smi ${query}`);
+    return output !== undefined && output.state !== "ended";
+  };
+  const board = smiReading(facts, npu, "board");
+  const ecc = smiReading(facts, npu, "ecc");
+  const install = "install the firmware that belongs to the driver";
+  const replace = "have the NPU replaced; leave it out with nodes[].visibleDevices";
   return [
-    ...readingFinding(smiReading(facts, npu, "board"), {
-      code: "DRIVER_FIRMWARE",
-      what: "the board",
-      fix: "install the firmware that belongs to the driver",
-      npu,
-    }),
-    ...(facts.npuOutputs.get(`${npu} npu-smi ecc`)?.state === "hangs"
+    ...(isSilent("board")
       ? []
-      : readingFinding(smiReading(facts, npu, "ecc"), {
-          code: "NPU_ECC",
-          what: "memory errors",
-          fix: "have the NPU replaced; leave it out with nodes[].visibleDevices",
-          npu,
-        })),
+      : readingFinding(board, { code: "DRIVER_FIRMWARE", what: "the board", fix: install, npu })),
+    ...(isSilent("ecc")
+      ? []
+      : readingFinding(ecc, { code: "NPU_ECC", what: "memory errors", fix: replace, npu })),
   ];
 }
 
