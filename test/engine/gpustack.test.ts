@@ -10,6 +10,7 @@ import type { DeploymentGroupArgs } from "../../core/gpustack/inputs.js";
 import { FAKE_KEY, FAKE_URL, FakeGpustack } from "../provider/fake-gpustack.js";
 import { aPair, VERSION } from "../provider/support.js";
 import { GpustackProject } from "../support/gpustack-project.js";
+import { rawCluster } from "../support/specs.js";
 import { engineToolchain } from "../support/toolchain.js";
 
 const TOKEN = "hf_canary_0123456789";
@@ -162,6 +163,28 @@ describe("the provider gpustack under the engine", function () {
     await project.must(["destroy", "--yes", "--skip-preview", "--stack", "test"]);
     assert.equal(fake.models.size, 0);
     assert.deepEqual(fake.backends.get("vLLM")!.version_configs, {});
+  });
+
+  it("deploys the cluster of a stack file, restarts it for a changed flag, and leaves nothing", async () => {
+    const cluster = rawCluster({ topology: "data-parallel" });
+    cluster.nodes.forEach((node, index) => {
+      node.address = `10.0.0.${index + 1}`;
+    });
+    const gpustack = { workers: { node0: "node-a", node1: "node-b" } };
+    await project.mustUp({ cluster: { cluster, gpustack } });
+    assert.equal((await project.outputs())["model"], "qwen");
+    assert.deepEqual(
+      [...fake.models.values()].map(({ name }) => name),
+      ["qwen", "qwen-2"],
+    );
+    assert.deepEqual(await project.preview(), []);
+    cluster.serve.maxNumSeqs = 7;
+    await project.mustUp({ cluster: { cluster, gpustack } });
+    for (const { backend_parameters: entries } of fake.models.values()) {
+      assert.ok(entries.includes("--max-num-seqs=7"));
+    }
+    await project.must(["destroy", "--yes", "--skip-preview", "--stack", "test"]);
+    assert.equal(fake.models.size, 0);
   });
 });
 

@@ -18,6 +18,8 @@ export interface GpustackProgram {
   /** Resource option `import` of the two. */
   readonly importVersion?: string;
   readonly importGroup?: string;
+  /** Inputs of a `GpustackCluster`. */
+  readonly cluster?: object;
   readonly lookUp?: boolean;
   /** Name of a variable of the group's head that is secret. */
   readonly secretEnv?: readonly [name: string, value: string];
@@ -35,7 +37,7 @@ export class GpustackProject {
   constructor(
     readonly dir: string,
     readonly toolchainEnv: NodeJS.ProcessEnv,
-    server: { readonly url: string; readonly apiKey: string },
+    server: { readonly url: string; readonly apiKey: string; readonly inferenceKey?: string },
   ) {
     mkdirSync(join(dir, "state"), { recursive: true });
     symlinkSync(join(repoDir, "node_modules"), join(dir, "node_modules"));
@@ -60,6 +62,7 @@ export class GpustackProject {
       ...toolchainEnv,
       GPUSTACK_URL: server.url,
       GPUSTACK_API_KEY: server.apiKey,
+      ...(server.inferenceKey === undefined ? {} : { GPUSTACK_INFERENCE_KEY: server.inferenceKey }),
       PULUMI_BACKEND_URL: `file://${join(dir, "state")}`,
       PULUMI_CONFIG_PASSPHRASE: "test",
     };
@@ -171,6 +174,11 @@ if (program.group) {
   );
   outputs.route = group.route;
   outputs.instances = group.instances;
+}
+if (program.cluster) {
+  const cluster = new gpustack.GpustackCluster(program.cluster);
+  outputs.model = cluster.model;
+  outputs.instances = cluster.instances;
 }
 if (program.lookUp) {
   outputs.workers = gpustack.getWorkers().workers;
