@@ -7,6 +7,7 @@ import { addFactsCommand } from "./commands/facts.js";
 import { addFitCommand } from "./commands/fit.js";
 import { addGateCommand } from "./commands/gate.js";
 import { addHostkeysCommand } from "./commands/hostkeys.js";
+import { addLintCommand } from "./commands/lint.js";
 import { addLogsCommand } from "./commands/logs.js";
 import { addRenderCommand } from "./commands/render.js";
 import { addStatusCommand } from "./commands/status.js";
@@ -29,6 +30,7 @@ const program = new Command("vllm-cluster")
 addRenderCommand(program);
 addSummaryCommand(program);
 addFitCommand(program);
+addLintCommand(program);
 addHostkeysCommand(program);
 addDoctorCommand(program);
 addGateCommand(program);

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { parse as parseYaml } from "yaml";
 import type { ClusterPlan, NodePlan } from "../core/plan/cluster-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
+import type { ClusterSpec } from "../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
 import { ClusterSpecError } from "../core/spec/spec-issue.js";
 import { UsageError } from "./errors.js";
@@ -26,7 +27,10 @@ export function addStackOptions(command: Command): Command {
 
 /** A stack, read from its file. */
 export interface LoadedStack {
+  readonly spec: ClusterSpec;
   readonly plan: ClusterPlan;
+  /** Whether the API is guarded by a key. */
+  readonly hasApiKey: boolean;
   /** As for pulumi: `<name>` or `<organization>/<project>/<name>`. */
   readonly name: string;
   readonly file: string;
@@ -61,11 +65,13 @@ export function loadStack(options: StackOptions): LoadedStack {
     throw new UsageError(`${file} has no key ${project.name}:cluster below config:`);
   }
   try {
-    const plan = planCluster(parseClusterSpec(raw), {
+    const spec = parseClusterSpec(raw);
+    const hasApiKey = config[`${project.name}:apiKey`] !== undefined;
+    const plan = planCluster(spec, {
       owner: `${organization}/${projectName}/${stack}`,
-      hasApiKey: config[`${project.name}:apiKey`] !== undefined,
+      hasApiKey,
     });
-    return { plan, name, file, projectDir: project.dir, namespace: project.name };
+    return { spec, plan, hasApiKey, name, file, projectDir: project.dir, namespace: project.name };
   } catch (error) {
     if (error instanceof ClusterSpecError) throw new UsageError(`${file}: ${error.message}`);
     throw error;

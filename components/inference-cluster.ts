@@ -2,6 +2,12 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { expiredAcceptances } from "../core/facts/acceptance.js";
 import { fitOfPlan } from "../core/fit/plan-fit.js";
+import {
+  blockingFindings,
+  type LintFinding,
+  lintCluster,
+  renderFinding,
+} from "../core/lint/lint-cluster.js";
 import type { ClusterPlan } from "../core/plan/cluster-plan.js";
 import { gatePlan } from "../core/plan/gate-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
@@ -67,8 +73,9 @@ export class InferenceCluster extends pulumi.ComponentResource {
   readonly curl: pulumi.Output<string>;
 
   constructor(args: InferenceClusterArgs, opts?: pulumi.ComponentResourceOptions) {
-    const plan = planFromArgs(args);
+    const { plan, warnings } = planFromArgs(args);
     super(InferenceCluster.token, plan.names.cluster, {}, opts);
+    for (const warning of warnings) void pulumi.log.warn(renderFinding(warning), this);
 
     const preflight = createPreflight(plan, this);
     logMemoryFit(plan, preflight, this);
@@ -118,18 +125,43 @@ export class InferenceCluster extends pulumi.ComponentResource {
   }
 }
 
-function planFromArgs(args: InferenceClusterArgs): ClusterPlan {
+/** The plan, and what a preview shall warn of. */
+function planFromArgs(args: InferenceClusterArgs): {
+  readonly plan: ClusterPlan;
+  readonly warnings: readonly LintFinding[];
+} {
+  const spec = fromStackFile(() => parseClusterSpec(args.cluster));
+  const hasApiKey = args.apiKey !== undefined;
+  const findings = lintCluster(spec, { hasApiKey });
+  const blocking = blockingFindings(findings);
+  if (blocking.length > 0) {
+    throw new pulumi.RunError(
+      [
+        "the cluster configuration is refused; accept a code under lint.accept with a reason if it is right here:",
+        ...blocking.map((finding) => `  ${renderFinding(finding)}`),
+      ].join("\n"),
+    );
+  }
+  const plan = planCluster(spec, {
+    owner: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
+    hasApiKey,
+  });
+  fromStackFile(() => checkAcceptances(plan));
+  return {
+    plan,
+    warnings: findings.filter(({ level, accepted }) =>
+      accepted === null ? level === "warning" : level === "error",
+    ),
+  };
+}
+
+/** Mistakes in the stack file without a stack trace: they are not in the program. */
+function fromStackFile<T>(read: () => T): T {
   try {
-    const plan = planCluster(parseClusterSpec(args.cluster), {
-      owner: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
-      hasApiKey: args.apiKey !== undefined,
-    });
-    checkAcceptances(plan);
-    return plan;
+    return read();
   } catch (error) {
-    if (!(error instanceof ClusterSpecError)) throw error;
-    // A RunError is told without a stack: the mistake is in the stack file, not in the program.
-    throw new pulumi.RunError(error.message);
+    if (error instanceof ClusterSpecError) throw new pulumi.RunError(error.message);
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ClusterSpec } from "../spec/cluster-spec.js";
+import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
 
 /**
@@ -20,3 +20,27 @@ export function assignRanks(spec: ClusterSpec): ReadonlyMap<string, readonly num
   }
   return ranks;
 }
+
+/** Where a node stands among the others. */
+export interface NodePlace {
+  /** 0 is the head. */
+  readonly index: number;
+  /** First rank on it, in planned order. */
+  readonly firstRank: number;
+}
+
+export function nodePlace(spec: ClusterSpec, node: NodeSpec): NodePlace {
+  let places = placesBySpec.get(spec);
+  if (places === undefined) {
+    places = new Map(
+      [...assignRanks(spec)].map(([name, [firstRank = 0]], index) => [name, { index, firstRank }]),
+    );
+    placesBySpec.set(spec, places);
+  }
+  const place = places.get(node.name);
+  if (place === undefined) throw new Error(`node ${node.name} is not one of the cluster`);
+  return place;
+}
+
+/** Every node asks for its place: without this, planning would take quadratic time. */
+const placesBySpec = new WeakMap<ClusterSpec, ReadonlyMap<string, NodePlace>>();

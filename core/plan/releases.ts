@@ -1,7 +1,7 @@
 import { contentHash } from "../render/stable-json.js";
 import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
-import type { NodeReleases, ReadinessPlan, Release } from "./cluster-plan.js";
+import type { NodeReleases, ReadinessPlan, Release, ReleaseNode } from "./cluster-plan.js";
 import { nodeEnv } from "./node-env.js";
 import { releasePorts } from "./node-ports.js";
 import { headNode, rayAddress, rayStartCommand } from "./ray-command.js";
@@ -29,15 +29,16 @@ export function planReleases(
     if (runtime === undefined) throw new Error(`no runtime planned for node ${node.name}`);
     return runtime;
   };
+  const nodes = releaseNodes(spec);
   const rayParts =
     spec.topology === "ray"
       ? spec.nodes.map((node) => rayPart(spec, node, runtimeOf(node)))
       : undefined;
-  const rayHash = rayParts === undefined ? null : contentHash(rayParts);
+  const rayHash = rayParts === undefined ? null : contentHash({ nodes, parts: rayParts });
   const serveParts = spec.nodes.map((node) =>
     servePart(spec, node, runtimeOf(node), rayHash, hasApiKey),
   );
-  const serveHash = contentHash(serveParts);
+  const serveHash = contentHash({ nodes, parts: serveParts });
   return {
     rayHash,
     serveHash,
@@ -48,15 +49,16 @@ export function planReleases(
           ray:
             rayParts === undefined || rayHash === null
               ? null
-              : { ...rayParts[index]!, hash: rayHash },
-          serve: { ...serveParts[index]!, hash: serveHash },
+              : { ...rayParts[index]!, nodes, hash: rayHash },
+          serve: { ...serveParts[index]!, nodes, hash: serveHash },
         },
       ]),
     ),
   };
 }
 
-type ReleasePart = Omit<Release, "hash">;
+/** What differs from node to node; the list of all nodes is not part of it, else a group's hash would read its square. */
+type ReleasePart = Omit<Release, "hash" | "nodes">;
 
 function rayPart(spec: RayClusterSpec, node: NodeSpec, runtime: string): ReleasePart {
   return {
@@ -99,14 +101,17 @@ function commonPart(spec: ClusterSpec, node: NodeSpec, runtime: string) {
     node: node.name,
     role: node.name === headNode(spec).name ? ("head" as const) : ("member" as const),
     runtime,
-    nodes: spec.nodes.map(({ name, address }, index) => ({
-      name,
-      address,
-      npus: visibleDevices(spec, spec.nodes[index]!).length,
-    })),
     env: nodeEnv(spec, node),
     restart: { maxFailures, backoffSec, backoffMaxSec },
   };
+}
+
+function releaseNodes(spec: ClusterSpec): readonly ReleaseNode[] {
+  return spec.nodes.map((node) => ({
+    name: node.name,
+    address: node.address,
+    npus: visibleDevices(spec, node).length,
+  }));
 }
 
 function readinessPlan(spec: ClusterSpec): ReadinessPlan {

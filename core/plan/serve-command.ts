@@ -6,6 +6,7 @@ import type {
   NodeSpec,
 } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
+import { nodePlace } from "./ranks.js";
 import { headNode } from "./ray-command.js";
 
 export type ServeArgs = Readonly<Record<string, string | true>>;
@@ -62,8 +63,11 @@ export function serveCommand(spec: ClusterSpec, node: NodeSpec): readonly string
 
 /** Engines of data parallelism that lie on a node. */
 export function localEngines(spec: DataParallelClusterSpec, node: NodeSpec): number {
-  const { tensorParallelSize, pipelineParallelSize } = spec.serve;
-  return visibleDevices(spec, node).length / (tensorParallelSize * pipelineParallelSize);
+  return visibleDevices(spec, node).length / engineNpus(spec);
+}
+
+function engineNpus({ serve }: DataParallelClusterSpec): number {
+  return serve.tensorParallelSize * serve.pipelineParallelSize;
 }
 
 type Flags = Readonly<Record<string, string | number | boolean | undefined | object>>;
@@ -100,26 +104,17 @@ function topologyArgs(spec: ClusterSpec): Flags {
  * would turn on another mode of load balancing, which the head then refuses (vLLM 0.23 `engine/arg_utils.py`).
  */
 function engineArgs(spec: DataParallelClusterSpec, node: NodeSpec): Flags {
-  const before = spec.nodes.slice(0, nodeIndex(spec, node));
+  const { index, firstRank } = nodePlace(spec, node);
   return {
     "data-parallel-size-local": localEngines(spec, node),
-    ...(before.length === 0
+    ...(index === 0
       ? { "api-server-count": spec.serve.apiServerCount }
-      : {
-          "data-parallel-start-rank": before.reduce(
-            (sum, other) => sum + localEngines(spec, other),
-            0,
-          ),
-        }),
+      : { "data-parallel-start-rank": firstRank / engineNpus(spec) }),
   };
 }
 
 function nodeRankArgs(spec: MultiprocessingClusterSpec, node: NodeSpec): Flags {
-  return spec.nodes.length === 1 ? {} : { "node-rank": nodeIndex(spec, node) };
-}
-
-function nodeIndex(spec: ClusterSpec, node: NodeSpec): number {
-  return spec.nodes.findIndex(({ name }) => name === node.name);
+  return spec.nodes.length === 1 ? {} : { "node-rank": nodePlace(spec, node).index };
 }
 
 function toArgs(flags: Flags): ServeArgs {

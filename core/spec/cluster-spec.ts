@@ -34,7 +34,8 @@ const timeoutSec = z.int().min(1).max(86_400);
 
 const absolutePath = z
   .string()
-  .regex(/^\/[^\p{Cc}]*$/u, "must be an absolute path without control characters")
+  .max(4096)
+  .regex(/^\/[^\p{Cc}\p{Cs}]*$/u, "must be an absolute path without control characters")
   .refine((path) => !path.split("/").some((part) => part === ".." || part === "."), {
     message: "must not contain '.' or '..' parts",
   })
@@ -63,11 +64,18 @@ const sha256 = z
   .regex(/^sha256:[0-9a-f]{64}$/, "must be 'sha256:' and 64 hexadecimal digits");
 
 const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be a variable name");
-const envValue = z
+/** Longest text in bytes: Linux takes no argument or variable beyond 128 KiB, name included (`MAX_ARG_STRLEN`). */
+export const MAX_TEXT_BYTES = 100_000;
+
+/** Text that reaches a process byte for byte. */
+const processText = z
   .string()
-  .max(100_000)
-  .refine((value) => !value.includes("\0"), { message: "must not contain a NUL byte" });
-const environment = z.record(envName, envValue);
+  .refine((value) => !value.includes("\0"), { message: "must not contain a NUL byte" })
+  .refine((value) => value.isWellFormed(), { message: "must be Unicode (it has half a character)" })
+  .refine((value) => new TextEncoder().encode(value).length <= MAX_TEXT_BYTES, {
+    message: `must be at most ${MAX_TEXT_BYTES} bytes in UTF-8 (Linux starts no process with longer words)`,
+  });
+const environment = z.record(envName, processText);
 
 const sshSchema = z.strictObject({
   user: z
@@ -81,6 +89,9 @@ const sshSchema = z.strictObject({
       "How scripts get root on the host: `none` when the user is root, `sudo` for `sudo -n`. The user must also be able to use docker (group `docker`), because the docker provider logs in as this user.",
   }),
 });
+
+/** On the operator's machine each node costs a docker provider of 73 MB: 64 nodes are 4.7 GB (docs/decisions.md). */
+const MAX_NODES = 64;
 
 const nodeSchema = z.strictObject({
   name: dnsLabel(24).meta({
@@ -137,6 +148,14 @@ const imageSchema = z.strictObject({
     description:
       "Image id (config digest) of an image that is already on all nodes, e.g. by `docker load`. Give exactly one of this and `digest`.",
   }),
+  vllmVersion: z
+    .string()
+    .regex(/^\d+\.\d+\.\d+$/, "must be <major>.<minor>.<patch>")
+    .optional()
+    .meta({
+      description:
+        "Version of vLLM in the image, e.g. `0.23.0`: decides which flags exist. Unset = from the tag, `v0.18.0rc1` is 0.18.0.",
+    }),
 });
 
 const modelSchema = z.strictObject({
@@ -199,12 +218,13 @@ export const raySchema = z.strictObject({
   }),
 });
 
-const extraArgValue = z.union([
-  z.string().max(100_000),
-  z.number(),
-  z.boolean(),
-  z.record(z.string(), z.json()),
-]);
+const extraArgValue = z.union(
+  [processText, z.number(), z.boolean(), z.record(z.string(), z.json())],
+  {
+    error:
+      "must be a text without NUL of at most 100000 bytes, a finite number, true, false or a map",
+  },
+);
 
 const serveSchema = z.strictObject({
   servedModelName: z
@@ -294,7 +314,12 @@ const serveSchema = z.strictObject({
   }),
   extraArgs: z
     .record(
-      z.string().regex(/^[a-z][a-z0-9-]*$/, "must be a long flag name without '--'"),
+      z
+        .string()
+        .regex(
+          /^[a-z][a-z0-9-]*$/,
+          "must be a long flag name with hyphens and without '--', e.g. compilation-config",
+        ),
       extraArgValue,
     )
     .default({})
@@ -402,6 +427,24 @@ const preflightSchema = z.strictObject({
     }),
 });
 
+const lintSchema = z.strictObject({
+  accept: z
+    .array(
+      z.strictObject({
+        code: z.string().meta({ description: "Code of a lint rule, see docs/lint.md." }),
+        reason: z
+          .string()
+          .regex(/\S/, "must say why")
+          .meta({ description: "Why it is right for this cluster." }),
+      }),
+    )
+    .default([])
+    .meta({
+      description:
+        "Lint findings that this cluster accepts: Pulumi then shows an error as a warning, and a warning no more.",
+    }),
+});
+
 const parsedDefaults = <T extends z.ZodType>(schema: T) => schema.prefault({} as never);
 
 export const clusterSpecSchema = z.strictObject({
@@ -421,7 +464,7 @@ export const clusterSpecSchema = z.strictObject({
   ssh: parsedDefaults(sshSchema).meta({
     description: "How the operator's machine reaches the nodes. The key comes from the SSH agent.",
   }),
-  nodes: z.array(nodeSchema).min(1).max(64).meta({
+  nodes: z.array(nodeSchema).min(1).max(MAX_NODES).meta({
     description:
       "The servers; the first is the head, which answers requests. The order is that of the ranks.",
   }),
@@ -463,6 +506,9 @@ export const clusterSpecSchema = z.strictObject({
   }),
   supervisor: parsedDefaults(supervisorSchema).meta({
     description: "The group protocol between the nodes, and how often it starts again.",
+  }),
+  lint: parsedDefaults(lintSchema).meta({
+    description: "What `vllm-cluster lint` may find here; docs/lint.md lists all of it.",
   }),
 });
 

@@ -23,12 +23,16 @@ export const MANAGED_ENV: Readonly<Record<string, string>> = {
   VLLM_DP_RANK_LOCAL: "topology",
   VLLM_DP_MASTER_IP: "nodes[].address of the head",
   VLLM_DP_MASTER_PORT: "serve.dataParallelRpcPort",
+  // Ray would believe it more than the devices that are there.
+  RAY_OVERRIDE_RESOURCES: "nodes[].visibleDevices",
   VLLM_CLUSTER_PROCESS: "the supervisor",
 };
 
 /** Long flag of `vllm serve` (without `--` and without `no-`) -> the field that decides it. */
 export const MANAGED_FLAGS: Readonly<Record<string, string>> = {
   model: "model.path",
+  // A file of flags would go past every check.
+  config: "the stack file: write its flags under serve",
   host: "nodes[].address of the head",
   port: "serve.port",
   "api-key": "the secret vllm-ascend:apiKey",
@@ -36,6 +40,8 @@ export const MANAGED_FLAGS: Readonly<Record<string, string>> = {
   "distributed-executor-backend": "topology",
   "tensor-parallel-size": "serve.tensorParallelSize",
   "pipeline-parallel-size": "serve.pipelineParallelSize",
+  // It multiplies the NPUs of an engine, which the plan counts.
+  "prefill-context-parallel-size": "the other parallel sizes",
   "enable-expert-parallel": "serve.enableExpertParallel",
   "max-model-len": "serve.maxModelLen",
   "max-num-seqs": "serve.maxNumSeqs",

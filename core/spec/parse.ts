@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { type ClusterSpec, clusterSpecSchema } from "./cluster-spec.js";
+import { nearestWord } from "./nearest.js";
 import { checkClusterRules } from "./rules.js";
-import { ClusterSpecError, type SpecIssue } from "./spec-issue.js";
+import { ClusterSpecError, type SpecIssue, shortened } from "./spec-issue.js";
 import { checkTopologyFields, specOfTopology } from "./topology-fields.js";
 
 /**
@@ -12,27 +13,53 @@ import { checkTopologyFields, specOfTopology } from "./topology-fields.js";
  */
 export function parseClusterSpec(raw: unknown): ClusterSpec {
   const parsed = clusterSpecSchema.safeParse(raw, { reportInput: true });
-  if (!parsed.success) throw new ClusterSpecError(parsed.error.issues.flatMap(toSpecIssues));
+  const fieldIssues = [
+    ...prototypeKeys(raw),
+    ...(parsed.success ? [] : parsed.error.issues.flatMap(toSpecIssues)),
+  ];
+  if (!parsed.success || fieldIssues.length > 0) throw new ClusterSpecError(fieldIssues);
   const spec = specOfTopology(parsed.data);
   const issues = [...checkTopologyFields(parsed.data), ...checkClusterRules(spec)];
   if (issues.length > 0) throw new ClusterSpecError(issues);
   return spec;
 }
 
+/** zod drops keys of this name without a word. */
+function prototypeKeys(value: unknown, path: readonly PropertyKey[] = []): readonly SpecIssue[] {
+  if (value === null || typeof value !== "object") return [];
+  return Object.entries(value).flatMap(([key, inner]): readonly SpecIssue[] => {
+    const innerPath = [...path, Array.isArray(value) ? Number(key) : key];
+    return key === "__proto__"
+      ? [{ path: pathText(innerPath), reason: "unknown key; remove it" }]
+      : prototypeKeys(inner, innerPath);
+  });
+}
+
 function toSpecIssues(issue: z.core.$ZodIssue): SpecIssue[] {
-  const path = z.core.toDotPath(issue.path);
+  const path = pathText(issue.path);
   if (issue.code === "unrecognized_keys") {
     const known = knownKeysAt(issue.path);
     return issue.keys.map((key) => ({
-      path: path === "" ? key : `${path}.${key}`,
+      path: pathText([...issue.path, key]),
       reason: unknownKeyReason(key, known),
     }));
+  }
+  if (issue.code === "invalid_key") {
+    const reason = issue.issues.map(({ message }) => lowerFirst(message)).join("; ");
+    return [{ path, reason: `the key ${reason}` }];
   }
   return [{ path, reason: `${lowerFirst(issue.message)}${gotText(issue)}` }];
 }
 
+/** A key of 100 KB is as good as its beginning. */
+function pathText(path: readonly PropertyKey[]): string {
+  return z.core.toDotPath(
+    path.map((step) => (typeof step === "string" ? shortened(step, 100) : step)),
+  );
+}
+
 function unknownKeyReason(key: string, known: readonly string[]): string {
-  const near = nearestKey(key, known);
+  const near = nearestWord(key, known);
   return near === undefined
     ? `unknown key; known here: ${known.join(", ")}`
     : `unknown key; did you mean "${near}"?`;
@@ -41,8 +68,10 @@ function unknownKeyReason(key: string, known: readonly string[]): string {
 function gotText(issue: z.core.$ZodIssue): string {
   if (!("input" in issue)) return "";
   if (issue.input === undefined) return "; the field is required";
-  const text = JSON.stringify(issue.input) ?? typeof issue.input;
-  return `, got ${text.length > 80 ? `${text.slice(0, 77)}...` : text}`;
+  const { input } = issue;
+  // JSON has no word for NaN and infinity, and none for functions.
+  const text = typeof input === "number" ? String(input) : JSON.stringify(input);
+  return `, got ${shortened(text ?? typeof input, 80)}`;
 }
 
 function lowerFirst(text: string): string {
@@ -59,7 +88,10 @@ function knownKeysAt(path: readonly PropertyKey[]): readonly string[] {
     else return [];
   }
   const last = unwrap(schema);
-  return last instanceof z.ZodObject ? Object.keys(last.shape) : [];
+  if (last instanceof z.ZodObject) return Object.keys(last.shape);
+  return last instanceof z.ZodRecord && last.keyType instanceof z.ZodEnum
+    ? last.keyType.options.map(String)
+    : [];
 }
 
 function unwrap(schema: unknown): unknown {
@@ -72,32 +104,4 @@ function unwrap(schema: unknown): unknown {
     inner = inner.unwrap();
   }
   return inner;
-}
-
-function nearestKey(key: string, known: readonly string[]): string | undefined {
-  const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(fold(key), fold(candidate)) }))
-    .sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(2, Math.floor(key.length / 3))
-    ? best.candidate
-    : undefined;
-}
-
-/** `max_model_len` and `max-model-len` are the same word as `maxModelLen` to a reader of vLLM's documentation. */
-function fold(key: string): string {
-  return key.toLowerCase().replaceAll(/[_-]/g, "");
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column += 1) {
-      const substitute = previous[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(previous[column]! + 1, current[column - 1]! + 1, substitute));
-    }
-    previous = current;
-  }
-  return previous[b.length]!;
 }

@@ -1,7 +1,12 @@
 import { hardwareSeries } from "../hardware/series.js";
-import type { ClusterSpec, NodeSpec } from "./cluster-spec.js";
+import type { FlagTable } from "../vllm-flags/flag-kind.js";
+import { type FlagValue, flagValueProblem } from "../vllm-flags/flag-value.js";
+import { knownFlags } from "../vllm-flags/known-flags.js";
+import { type ClusterSpec, MAX_TEXT_BYTES, type NodeSpec } from "./cluster-spec.js";
+import { vllmVersion } from "./image-version.js";
 import { MANAGED_ENV, MANAGED_FLAGS } from "./managed.js";
-import type { SpecIssue } from "./spec-issue.js";
+import { nearestWord } from "./nearest.js";
+import { type SpecIssue, shortened } from "./spec-issue.js";
 
 /** What no single field can show: rules between fields. Never throws; the order is that of the rules below. */
 export function checkClusterRules(spec: ClusterSpec): readonly SpecIssue[] {
@@ -14,8 +19,8 @@ export function checkClusterRules(spec: ClusterSpec): readonly SpecIssue[] {
     ...sharedMemory(spec),
     ...becomeNeedsUser(spec),
     ...managedEnvironment(spec),
-    ...managedFlags(spec),
     ...acceptedFindings(spec),
+    ...extraArgs(spec),
   ];
 }
 
@@ -63,9 +68,12 @@ function acceptedFindings(spec: ClusterSpec): SpecIssue[] {
 }
 
 function duplicates(values: readonly string[]): [index: number, value: string][] {
-  return values.flatMap((value, index): [number, string][] =>
-    values.indexOf(value) < index ? [[index, value]] : [],
-  );
+  const seen = new Set<string>();
+  return values.flatMap((value, index): [number, string][] => {
+    const isNew = !seen.has(value);
+    seen.add(value);
+    return isNew ? [] : [[index, value]];
+  });
 }
 
 function devicesOfSeries(spec: ClusterSpec): SpecIssue[] {
@@ -245,28 +253,58 @@ function becomeNeedsUser(spec: ClusterSpec): SpecIssue[] {
 
 function managedEnvironment(spec: ClusterSpec): SpecIssue[] {
   const check = (path: string, env: Readonly<Record<string, string>>): SpecIssue[] =>
-    Object.keys(env).flatMap((name) => {
-      const by = MANAGED_ENV[name];
-      return by === undefined
-        ? []
-        : [{ path: `${path}.${name}`, reason: `is set from ${by}; remove it here` }];
-    });
+    Object.keys(env).flatMap((name) =>
+      Object.hasOwn(MANAGED_ENV, name)
+        ? [{ path: `${path}.${name}`, reason: `is set from ${MANAGED_ENV[name]}; remove it here` }]
+        : [],
+    );
   return [
     ...check("env", spec.env),
     ...spec.nodes.flatMap((node, index) => check(`nodes[${index}].env`, node.env)),
   ];
 }
 
-function managedFlags(spec: ClusterSpec): SpecIssue[] {
-  return Object.keys(spec.serve.extraArgs).flatMap((flag) => {
-    const by = MANAGED_FLAGS[flag.replace(/^no-/, "")];
-    return by === undefined
+function extraArgs(spec: ClusterSpec): SpecIssue[] {
+  const version = vllmVersion(spec.image);
+  const known = knownFlags(version);
+  return Object.entries(spec.serve.extraArgs).flatMap(([flag, value]) => {
+    const path = `serve.extraArgs.${shortened(flag, 100)}`;
+    const issue = (reason: string): SpecIssue[] => [{ path, reason }];
+    const positive = flag.replace(/^no-/, "");
+    if (Object.hasOwn(MANAGED_FLAGS, positive)) {
+      return issue(`is a flag that the plan sets from ${MANAGED_FLAGS[positive]}; remove it here`);
+    }
+    const text = unsendable(value);
+    if (text !== undefined) return issue(text);
+    if (known === undefined) return [];
+    if (!Object.hasOwn(known, flag)) return issue(unknownFlagReason(flag, version, known));
+    const problem = flagValueProblem(known[flag]!, value);
+    return problem === undefined
       ? []
-      : [
-          {
-            path: `serve.extraArgs.${flag}`,
-            reason: `is a flag that the plan sets from ${by}; remove it here`,
-          },
-        ];
+      : issue(`${problem}, got ${shortened(JSON.stringify(value), 80)}`);
   });
+}
+
+function unknownFlagReason(flag: string, version: string | undefined, known: FlagTable): string {
+  const near = nearestWord(flag, Object.keys(known));
+  const hint = near === undefined ? "remove it" : `did you mean "${near}"?`;
+  return `is no flag of \`vllm serve\` ${version}; ${hint}`;
+}
+
+/** Why a value cannot reach the engine as it is written. */
+function unsendable(value: FlagValue): string | undefined {
+  if (unsafeIntegers(value)) {
+    return "must not have whole numbers beyond 9007199254740991: they were rounded when the file was read; write them as text";
+  }
+  if (typeof value !== "object") return undefined;
+  const text = JSON.stringify(value);
+  // JSON writes half characters and NUL as escapes, so its length is all that can be wrong.
+  return new TextEncoder().encode(text).length > MAX_TEXT_BYTES
+    ? `must be at most ${MAX_TEXT_BYTES} bytes as JSON; put it into a file of a mount`
+    : undefined;
+}
+
+function unsafeIntegers(value: unknown): boolean {
+  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
+  return value !== null && typeof value === "object" && Object.values(value).some(unsafeIntegers);
 }

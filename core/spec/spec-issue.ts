@@ -26,3 +26,8 @@ export function renderIssues(issues: readonly SpecIssue[]): string {
   const lines = issues.map(({ path, reason }) => `  ${path === "" ? "cluster" : path}: ${reason}`);
   return [`the cluster configuration has ${count}:`, ...lines].join("\n");
 }
+
+/** The beginning of a value that may be 100 KB. */
+export function shortened(text: string, maxLength: number): string {
+  return text.length > maxLength ? `${text.slice(0, maxLength - 3).toWellFormed()}...` : text;
+}

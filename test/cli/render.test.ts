@@ -32,7 +32,7 @@ describe("renderNodeCommands", () => {
     const hostile = "a 'b' \"c\" $HOME `id` \\ * ; &\n#";
     const spec = aClusterSpec((raw) => {
       raw.env = { HOSTILE: hostile };
-      raw.serve.extraArgs = { "override-generation-config": hostile };
+      raw.serve.extraArgs = { "chat-template": hostile };
     });
     const planned = planCluster(spec, { owner: "o/p/s", hasApiKey: true });
     const [commands] = clusterCommands(planned);

@@ -36,6 +36,22 @@ const byName = (resources: RegisteredResource[], name: string): RegisteredResour
   return found;
 };
 
+/** The codes that a preview warns of, in their order. */
+async function warnings(
+  change: (raw: ClusterSpecInput) => void,
+  apiKey?: string,
+): Promise<string[]> {
+  const raw = rawCluster();
+  change(raw);
+  const codes: string[] = [];
+  await runWithMocks(
+    async () => new InferenceCluster({ cluster: raw, apiKey }),
+    SETTINGS,
+    (text) => codes.push(/[A-Z][A-Z0-9_]+/.exec(text)?.[0] ?? text),
+  );
+  return codes;
+}
+
 describe("InferenceCluster", () => {
   let resources: RegisteredResource[];
   before(async function () {
@@ -46,6 +62,39 @@ describe("InferenceCluster", () => {
   it("registers the resources of the golden list, each under its parent", () => {
     const lines = resources.map(({ type, name, parent }) => `${parent} > ${type}::${name}`).sort();
     assertGolden("components/urns.txt", `${lines.join("\n")}\n`);
+  });
+
+  it("warns with the codes of lint, and not of what the stack accepts", async () => {
+    assert.deepEqual(await warnings(() => undefined), [
+      "RAY_PIPELINE_EXPERT_PARALLEL",
+      "API_KEY_MISSING",
+      "TRUST_REMOTE_CODE",
+    ]);
+    assert.deepEqual(
+      await warnings((raw) => {
+        raw.lint = { accept: [{ code: "TRUST_REMOTE_CODE", reason: "our own code" }] };
+      }, "a key"),
+      ["RAY_PIPELINE_EXPERT_PARALLEL"],
+    );
+  });
+
+  it("refuses an error of lint before it creates anything, and warns of an accepted one", async () => {
+    const change = (raw: ClusterSpecInput) => {
+      raw.env = { VLLM_SERVER_DEV_MODE: "1" };
+    };
+    await assert.rejects(register(change), (error: Error) => {
+      assert.ok(error instanceof pulumi.RunError);
+      assert.match(
+        error.message,
+        /lint\.accept .*\n {2}DEVELOPMENT_SERVER env\.VLLM_SERVER_DEV_MODE: /,
+      );
+      return true;
+    });
+    const codes = await warnings((raw) => {
+      change(raw);
+      raw.lint = { accept: [{ code: "DEVELOPMENT_SERVER", reason: "a laboratory" }] };
+    });
+    assert.ok(codes.includes("DEVELOPMENT_SERVER"), codes.join());
   });
 
   it("waits with every container for files, secrets and images of all nodes and for the preflight", () => {

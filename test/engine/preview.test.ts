@@ -64,6 +64,29 @@ describe("pulumi preview", function () {
     assertGolden(`engine/${stack}.preview.txt`, `${lines.join("\n")}\n`);
   });
 
+  it("shows the warnings of lint with their codes, and refuses its errors", async () => {
+    const cluster = stackCluster("qwen3-235b-ray-tp8-pp2");
+    const preview = async () => {
+      await project.setCluster(cluster);
+      const { code, stdout, stderr } = await project.pulumi(["preview", "--stack", "preview"], {
+        quiet: true,
+        allowFailure: true,
+      });
+      return { code, text: stdout + stderr };
+    };
+    const warned = await preview();
+    assert.equal(warned.code, 0, warned.text);
+    assert.match(
+      warned.text,
+      /warning: RAY_PIPELINE_EXPERT_PARALLEL serve\.enableExpertParallel: /,
+    );
+    cluster.image.reference = "quay.io/ascend/vllm-ascend:v0.8.5rc1";
+    const refused = await preview();
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.text, /IMAGE_VULNERABLE image\.reference: .*got vLLM 0\.8\.5/);
+    assert.doesNotMatch(refused.text, /\n\s+at /);
+  });
+
   it("refuses a bad configuration with every problem, and no stack trace", async () => {
     const cluster = stackCluster("qwen3-235b-ray-tp8-pp2");
     cluster.serve.maxModelLen = -5;

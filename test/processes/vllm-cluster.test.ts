@@ -57,6 +57,30 @@ describe("vllm-cluster", () => {
     assertGolden(`render/${STACK}/node1.sh`, stdout);
   });
 
+  it("prints what lint finds, and ends with 1 for an error that the stack does not accept", () => {
+    const found = cli(["lint", "--stack", STACK, "--json"]);
+    assert.equal(found.status, 0, found.stderr);
+    const findings = JSON.parse(found.stdout) as { code: string; level: string; path: string }[];
+    assert.deepEqual(
+      findings.map(({ code, level, path }) => `${level} ${code} ${path}`),
+      [
+        "warning RAY_PIPELINE_EXPERT_PARALLEL serve.enableExpertParallel",
+        "warning API_KEY_MISSING vllm-ascend:apiKey",
+        "warning TRUST_REMOTE_CODE serve.trustRemoteCode",
+        "info RAY_WITHOUT_AUTHENTICATION topology",
+      ],
+    );
+    const file = join(dir, "Pulumi.old.yaml");
+    const text = readFileSync(join(REPO, `stacks/Pulumi.${STACK}.yaml`), "utf8");
+    writeFileSync(file, text.replace(":v0.23.0", ":v0.8.5"));
+    const { status, stdout } = cli(["lint", "--file", file]);
+    assert.equal(status, 1);
+    assert.match(
+      stdout,
+      /^error IMAGE_VULNERABLE at image\.reference: .*got vLLM 0\.8\.5\n {2}why: /,
+    );
+  });
+
   it("lists its commands, and each is in docs/cli.md with an example", () => {
     const { status, stdout } = cli(["--help"]);
     assert.equal(status, 0);

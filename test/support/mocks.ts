@@ -32,13 +32,15 @@ type Register = (
 ) => Promise<void>;
 
 /**
- * Runs a program against Pulumi's mocks and returns what it registered, options included.
+ * Runs a program against Pulumi's mocks and returns what it registered, options included. What it warns of goes to
+ * `onWarning`.
  *
  * Mocks prove inputs, options and graph; not diffs, order at run time or anything on a host.
  */
 export async function runWithMocks(
   program: () => Promise<unknown>,
   settings: { project: string; stack: string; organization: string },
+  onWarning: (text: string) => void = () => undefined,
 ): Promise<RegisteredResource[]> {
   const options = new Map<string, RegisterRequest>();
   const inputs: { type: string; name: string; inputs: Record<string, unknown> }[] = [];
@@ -48,6 +50,8 @@ export async function runWithMocks(
     options.set(`${request.getType()}::${request.getName()}`, request);
     return original.call(this, request, callback);
   };
+  const { warn } = console;
+  console.warn = onWarning;
   try {
     await pulumi.runtime.setMocks(
       {
@@ -69,6 +73,7 @@ export async function runWithMocks(
     await pulumi.runtime.disconnect();
   } finally {
     monitor.registerResource = original;
+    console.warn = warn;
   }
   return [...options].map(([key, request]) => ({
     type: request.getType(),

@@ -1,5 +1,6 @@
 import { apiReference } from "./api-reference.js";
 import { configurationReference } from "./configuration-reference.js";
+import { lintIndex } from "./lint-index.js";
 import { preflightIndex } from "./preflight-index.js";
 import { stackJsonSchema } from "./stack-json-schema.js";
 import { topologyPages } from "./topology-pages.js";
@@ -18,6 +19,7 @@ export function generatedFiles(): readonly GeneratedFile[] {
       text: `${JSON.stringify(stackJsonSchema(), undefined, 2)}\n`,
     },
     { path: "docs/configuration.md", text: configurationReference() },
+    { path: "docs/lint.md", text: lintIndex() },
     { path: "docs/preflight.md", text: preflightIndex() },
     { path: "docs/api.md", text: apiReference() },
     ...topologyPages(),

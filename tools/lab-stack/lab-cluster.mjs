@@ -45,7 +45,8 @@ export function labCluster(lab, { topology = "ray", isFull = false } = {}) {
       visibleDevices: Array.from({ length: npus }, (_, id) => id),
     })),
     socketInterface: lab.nodes[0]?.interface ?? "enp67s0f0",
-    image: { reference: tag, id: imageId },
+    // The tag of the Ray image is the version of Ray; its stand-in has the flags of this vLLM.
+    image: { reference: tag, id: imageId, vllmVersion: "0.23.0" },
     model: { path: `/srv/models/${model}` },
     // The lab's two cores carry all hosts: small stores, one CPU for Ray.
     ...(topology === "ray" ? { ray: { objectStoreMemoryGib: 0.1, numCpus: 1 } } : {}),

@@ -40,6 +40,8 @@ describe("memoryDemand", () => {
     it(`reads the speculative config: ${title}`, () => {
       const demand = memoryDemand(
         aClusterSpec((raw) => {
+          // An image whose flags nobody knows: else text that is no JSON would be refused.
+          raw.image.reference = "quay.io/ascend/vllm-ascend:main";
           raw.serve.extraArgs = { "speculative-config": value as string };
         }),
       );

@@ -84,7 +84,7 @@ describe("parseClusterSpec", () => {
       (raw) => {
         (raw.image as Raw)["zzzzzzzz"] = 1;
       },
-      "image.zzzzzzzz: unknown key; known here: reference, digest, id",
+      "image.zzzzzzzz: unknown key; known here: reference, digest, id, vllmVersion",
     ],
   ];
   for (const [name, change, issue] of unknownKeys) {

@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-a1ccc487f959cf6b.json <<'END-97e1b1651759'
+put in/releases/serve-d526612f57d8a836.json <<'END-f0c68fbe9586'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/serve-a1ccc487f959cf6b.json <<'END-97e1b1651759'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "a1ccc487f959cf6b",
+ "hash": "d526612f57d8a836",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -103,7 +103,7 @@ put in/releases/serve-a1ccc487f959cf6b.json <<'END-97e1b1651759'
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-97e1b1651759
+END-f0c68fbe9586
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -135,7 +135,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-a1ccc487f959cf6b.json 'serve-*.json'
+prune in/releases serve-d526612f57d8a836.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

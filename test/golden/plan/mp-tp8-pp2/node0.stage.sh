@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-56acc6cb676b7635.json <<'END-fc2d2ee1142d'
+put in/releases/serve-22271a7cdd72b3cf.json <<'END-c323dddcf11d'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/serve-56acc6cb676b7635.json <<'END-fc2d2ee1142d'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "56acc6cb676b7635",
+ "hash": "22271a7cdd72b3cf",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -103,7 +103,7 @@ put in/releases/serve-56acc6cb676b7635.json <<'END-fc2d2ee1142d'
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-fc2d2ee1142d
+END-c323dddcf11d
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -135,7 +135,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-56acc6cb676b7635.json 'serve-*.json'
+prune in/releases serve-22271a7cdd72b3cf.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

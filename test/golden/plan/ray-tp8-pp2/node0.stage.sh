@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core in/vllm)
-put in/releases/ray-b04d02d88254280b.json <<'END-f76ee009010f'
+put in/releases/ray-c43b99288eab6b77.json <<'END-4c9d6fc2e84e'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/ray-b04d02d88254280b.json <<'END-f76ee009010f'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "b04d02d88254280b",
+ "hash": "c43b99288eab6b77",
  "kind": "ray",
  "node": "node0",
  "nodes": [
@@ -99,8 +99,8 @@ put in/releases/ray-b04d02d88254280b.json <<'END-f76ee009010f'
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-f76ee009010f
-put in/releases/serve-d88b0e29deb52886.json <<'END-a9a33ffdfe1e'
+END-4c9d6fc2e84e
+put in/releases/serve-37ffef0098723667.json <<'END-bbd9c3a445eb'
 {
  "cluster": "qwen",
  "command": [
@@ -132,7 +132,7 @@ put in/releases/serve-d88b0e29deb52886.json <<'END-a9a33ffdfe1e'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "d88b0e29deb52886",
+ "hash": "37ffef0098723667",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -150,7 +150,7 @@ put in/releases/serve-d88b0e29deb52886.json <<'END-a9a33ffdfe1e'
  "ports": [
   8000
  ],
- "ray": "b04d02d88254280b",
+ "ray": "c43b99288eab6b77",
  "readiness": {
   "maxTokens": 8,
   "model": "qwen",
@@ -171,7 +171,7 @@ put in/releases/serve-d88b0e29deb52886.json <<'END-a9a33ffdfe1e'
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-a9a33ffdfe1e
+END-bbd9c3a445eb
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
@@ -206,8 +206,8 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases ray-b04d02d88254280b.json 'ray-*.json'
-prune in/releases serve-d88b0e29deb52886.json 'serve-*.json'
+prune in/releases ray-c43b99288eab6b77.json 'ray-*.json'
+prune in/releases serve-37ffef0098723667.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core in/vllm)
-put in/releases/ray-b04d02d88254280b.json <<'END-e2634caf4d05'
+put in/releases/ray-c43b99288eab6b77.json <<'END-a950c8c5ece9'
 {
  "cluster": "qwen",
  "command": [
@@ -61,7 +61,7 @@ put in/releases/ray-b04d02d88254280b.json <<'END-e2634caf4d05'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "b04d02d88254280b",
+ "hash": "c43b99288eab6b77",
  "kind": "ray",
  "node": "node1",
  "nodes": [
@@ -96,8 +96,8 @@ put in/releases/ray-b04d02d88254280b.json <<'END-e2634caf4d05'
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-e2634caf4d05
-put in/releases/serve-d88b0e29deb52886.json <<'END-64b32e489faf'
+END-a950c8c5ece9
+put in/releases/serve-37ffef0098723667.json <<'END-2c84c23c3208'
 {
  "cluster": "qwen",
  "command": null,
@@ -113,7 +113,7 @@ put in/releases/serve-d88b0e29deb52886.json <<'END-64b32e489faf'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "d88b0e29deb52886",
+ "hash": "37ffef0098723667",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -129,7 +129,7 @@ put in/releases/serve-d88b0e29deb52886.json <<'END-64b32e489faf'
   }
  ],
  "ports": [],
- "ray": "b04d02d88254280b",
+ "ray": "c43b99288eab6b77",
  "restart": {
   "backoffMaxSec": 60,
   "backoffSec": 2,
@@ -141,7 +141,7 @@ put in/releases/serve-d88b0e29deb52886.json <<'END-64b32e489faf'
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-64b32e489faf
+END-2c84c23c3208
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
@@ -176,8 +176,8 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases ray-b04d02d88254280b.json 'ray-*.json'
-prune in/releases serve-d88b0e29deb52886.json 'serve-*.json'
+prune in/releases ray-c43b99288eab6b77.json 'ray-*.json'
+prune in/releases serve-37ffef0098723667.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main
