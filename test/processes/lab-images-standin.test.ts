@@ -1,6 +1,6 @@
 /**
- * The stand-in `vllm serve` of the Ray image, without Ray: command line, HTTP interface, faults,
- * signals. Ranks as Ray actors are shown by the lab tests.
+ * The stand-in `vllm serve` of the Ray image on one node, without Ray: command line, HTTP interface, faults,
+ * signals. Several nodes: lab-images-standin-nodes.test.ts. Ranks as Ray actors are shown by the lab tests.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -102,10 +102,10 @@ describe("the stand-in for vllm serve", function () {
     }
 
     it("and says which modes it cannot stand in for", () => {
-      const { status, stdout } = run(["serve", model, "--data_parallel_size=2"]);
+      const { status, stdout } = run(["serve", model, "--data_parallel_start_rank=1"]);
       assert.match(
         stdout,
-        /NotImplementedError: the lab's stand-in knows .* use the image lab\/vllm/,
+        /NotImplementedError: the lab's stand-in does not know .* use the image lab\/vllm/,
       );
       assert.equal(status, 1);
     });

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { argv } from "node:process";
 import { parseArgs } from "node:util";
 import { labUp, listLabs, openLab, takeDown } from "../lab/lab.mjs";
+import { complete } from "../lab-stack/complete.mjs";
+import { requireMemoryForFullShape, TOPOLOGIES } from "../lab-stack/full-shape.mjs";
 import { labCluster } from "../lab-stack/lab-cluster.mjs";
 import { LabProject } from "../lab-stack/project.mjs";
 import { ensureDist } from "../setup/dist.mjs";
@@ -12,12 +14,18 @@ import { duration } from "../setup/progress.mjs";
 import { messageOf } from "../setup/run.mjs";
 import { ensureToolchain } from "../setup/toolchain.mjs";
 
-const USAGE = `usage: npm run demo [-- --profile root-debian|sudo-user]
+const USAGE = `usage: npm run demo [-- --topology ${TOPOLOGIES.join("|")}] [--full] [--profile root-debian|sudo-user]
        npm run demo:down
 
-Brings up two lab hosts, runs \`pulumi up\` on a stack in the Ray topology and asks the model something. The hosts,
-SSH, Docker, Ray and vLLM are real; the NPUs, their network and the weights are stand-ins (docs/lab.md).
-The first run builds what it needs (about 25 minutes), later ones take about 2 minutes. Needs root.`;
+Brings up two lab hosts, runs \`pulumi up\` on a stack and asks the model something. The hosts, SSH, Docker, Ray and
+vLLM are real; the NPUs, their network and the weights are stand-ins (docs/lab.md). Another --topology on a running demo
+changes the stack in place.
+The first run builds what it needs (about 25 minutes), later ones take about 2 minutes. Needs root.
+
+  --topology  ray: TP2 x PP2 over Ray (default); data-parallel: two engines of TP2 behind one API;
+              multiprocessing: TP2 x PP2, started by vLLM itself; all with expert parallelism
+  --full      all 16 NPUs: TP8 x PP2, or two engines of TP8; needs 14 GB of free memory and some minutes
+  --profile   what the hosts are like: root by key, or a user with sudo`;
 
 const LAB_ID = "demo";
 const PROJECT_DIR = join(cacheDir, "demo");
@@ -30,6 +38,8 @@ async function main() {
     allowPositionals: true,
     options: {
       profile: { type: "string", default: "root-debian" },
+      topology: { type: "string", default: "ray" },
+      full: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -41,11 +51,22 @@ async function main() {
     await down();
     return;
   }
-  await up(/** @type {"root-debian" | "sudo-user"} */ (values.profile));
+  const topology = TOPOLOGIES.find((known) => known === values.topology);
+  if (topology === undefined) {
+    throw new Error(`--topology must be ${TOPOLOGIES.join(", ")}, got "${values.topology}"`);
+  }
+  if (values.full) requireMemoryForFullShape();
+  await up(/** @type {"root-debian" | "sudo-user"} */ (values.profile), {
+    topology,
+    isFull: values.full,
+  });
 }
 
-/** @param {"root-debian" | "sudo-user"} profile */
-async function up(profile) {
+/**
+ * @param {"root-debian" | "sudo-user"} profile
+ * @param {import("../lab-stack/lab-cluster.mjs").LabShape} shape
+ */
+async function up(profile, shape) {
   const begin = Date.now();
   const toolchain = await numbered(1, "set-up of this machine", () =>
     ensureToolchain({ need: { engine: true, lab: true } }),
@@ -57,14 +78,17 @@ async function up(profile) {
   const project = projectOf(toolchain, lab);
   await numbered(3, "stack on a copy of its own", async () => {
     await project.init();
-    await project.setCluster(labCluster(lab));
+    await project.setCluster(labCluster(lab, shape));
     await project.setApiKey(apiKey());
   });
-  await numbered(4, "pulumi up: files, containers, Ray, vLLM, a completion", () =>
+  const steps = ["files", "containers", ...(shape.topology === "ray" ? ["Ray"] : []), "vLLM"];
+  await numbered(4, `pulumi up: ${steps.join(", ")}, a completion`, () =>
     project.pulumi(["up", "--yes", "--skip-preview", "--stack", STACK]),
   );
   const outputs = await project.outputs();
-  const answer = await numbered(5, "a completion from outside", () => complete(outputs));
+  const answer = await numbered(5, "a completion from outside", () =>
+    complete(outputs, { apiKey: apiKey(), maxTokens: 12, timeoutMs: 300_000 }),
+  );
   process.stdout.write(report({ outputs, answer, project, seconds: (Date.now() - begin) / 1000 }));
 }
 
@@ -129,19 +153,6 @@ function apiKey() {
   const file = apiKeyFile();
   if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString("hex"), { mode: 0o600 });
   return readFileSync(file, "utf8");
-}
-
-/** @param {Record<string, any>} outputs */
-async function complete({ endpoint, model }) {
-  const response = await fetch(`${endpoint}/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${apiKey()}` },
-    body: JSON.stringify({ model, prompt: "the quick", max_tokens: 12, temperature: 0 }),
-    signal: AbortSignal.timeout(120_000),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${endpoint} answered ${response.status}: ${text}`);
-  return JSON.parse(text);
 }
 
 /**

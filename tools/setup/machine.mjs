@@ -51,6 +51,7 @@ async function goVersion(go) {
   return ok ? stdout.trim() : undefined;
 }
 
+/** Memory that new processes can have without swapping, in units of 10^9 bytes. */
 export function availableMemoryGb() {
   const path = "/proc/meminfo";
   const kib = existsSync(path)

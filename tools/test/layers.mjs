@@ -62,11 +62,13 @@ export const LAYERS = [
 export const EXPECTED_SEC = {
   "test/lab/vllm-data-parallel.test.ts": 450,
   "test/lab/gpustack.test.ts": 480,
+  "test/lab/vllm-multiprocessing.test.ts": 420,
   "test/lab/vllm.test.ts": 420,
   "test/lab/recovery.test.ts": 380,
   "test/lab/lifecycle.test.ts": 330,
   "test/lab/failures.test.ts": 210,
   "test/lab/preflight.test.ts": 240,
+  "test/lab/four-nodes.test.ts": 150,
 };
 
 /** @typedef {{layer: Layer, files: string[]}} Selection */

@@ -42,7 +42,8 @@ export async function buildStandinModel(tree) {
       torch_dtype: "bfloat16",
       vocab_size: 512,
       hidden_size: 256,
-      num_hidden_layers: 2,
+      // A pipeline stage needs a layer: up to eight hosts.
+      num_hidden_layers: 8,
       num_attention_heads: 16,
       num_key_value_heads: 16,
       head_dim: 32,

@@ -1,7 +1,8 @@
 """The EngineCore process: owns the ranks and answers requests of the API server.
 
 It speaks JSON lines: {"id", "prompt", "maxTokens"} in; {"ready": true}, {"id", "words"} or {"dead"}
-out. Like vLLM's it outlives an API server that is killed, and keeps the NPUs.
+out, over two pipes, or on a headless node over a connection to the head. Like vLLM's it outlives an
+API server that is killed, and keeps the NPUs.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ import threading
 import time
 from typing import Any, BinaryIO
 
+from .data_parallel import join_head, parallel_config
 from .faults import Faults
 from .log import Log
+from .mp_executor import MpExecutor
+from .process_title import set_title
+from .topology import Topology
 
 WORDS = "the quick brown fox jumps over the lazy dog".split()
 
@@ -33,10 +38,10 @@ class SingleProcessExecutor:
         pass
 
 
-def main(model: str, world_size: int, executor_name: str, requests: int, replies: int) -> int:
-    log = Log("EngineCore")
+def main(model: str, topology: Topology, engine: int, pipes: list[int]) -> int:
+    log = Log("EngineCore" if topology.engines == 1 else f"EngineCore_DP{engine}")
+    set_title("VLLM::EngineCore" if topology.engines == 1 else f"VLLM::EngineCore_DP{engine}")
     faults = Faults(model)
-    out = os.fdopen(replies, "wb", buffering=0)
     lock = threading.Lock()
     stop = threading.Event()
     # SIGINT of a terminal goes to the whole group; the API server decides.
@@ -46,23 +51,28 @@ def main(model: str, world_size: int, executor_name: str, requests: int, replies
         try:
             with lock:
                 out.write(json.dumps(message).encode() + b"\n")
-        except BrokenPipeError:
-            # The API server was killed; vLLM's EngineCore lives on, too.
+        except OSError:
+            # The API server or the head is gone; vLLM's EngineCore lives on, too.
             pass
 
     log.info(
         "core.py:113",
-        f"Initializing a V1 LLM engine (stand-in) with model={model!r}, world_size={world_size}, "
-        f"executor={executor_name}",
+        f"Initializing a V1 LLM engine (stand-in) with model={model!r}, "
+        f"world_size={topology.world_size}, executor={topology.executor}",
     )
     executor: Any = None
     try:
+        if pipes:
+            requests, out = os.fdopen(pipes[0], "rb"), os.fdopen(pipes[1], "wb", buffering=0)
+        else:
+            requests, out = join_head(topology.handshake, engine, parallel_config(topology))
         faults.pass_through("init")
-        if executor_name == "ray":
+        if topology.executor == "ray":
             from .ray_executor import RayExecutor
 
-            set_title("VLLM::EngineCore")
-            executor = RayExecutor(world_size, faults, log)
+            executor = RayExecutor(topology.world_size, faults, log)
+        elif topology.executor == "mp":
+            executor = MpExecutor(model, topology, log)
         else:
             executor = SingleProcessExecutor()
             faults.pass_through("load")
@@ -82,18 +92,20 @@ def main(model: str, world_size: int, executor_name: str, requests: int, replies
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     executor.watch(die)
     send({"ready": True})
-    threading.Thread(
-        target=serve, args=(os.fdopen(requests, "rb"), executor, send, die), daemon=True
-    ).start()
+    threading.Thread(target=serve, args=(requests, executor, send, die), daemon=True).start()
     stop.wait()
     executor.shutdown()
     return 0
 
 
 def serve(requests: BinaryIO, executor: Any, send: Any, die: Any) -> None:
-    for line in requests:
-        request = json.loads(line)
-        threading.Thread(target=answer, args=(request, executor, send, die), daemon=True).start()
+    try:
+        for line in requests:
+            request = (json.loads(line), executor, send, die)
+            threading.Thread(target=answer, args=request, daemon=True).start()
+    except OSError:
+        # A head that went away with its host; a headless engine does not notice (vllm#32136).
+        pass
 
 
 def answer(request: dict[str, Any], executor: Any, send: Any, die: Any) -> None:
@@ -109,15 +121,8 @@ def answer(request: dict[str, Any], executor: Any, send: Any, die: Any) -> None:
     send({"id": request["id"], "words": words})
 
 
-def set_title(title: str) -> None:
-    # Ray brings it along; the supervisor and people look for vLLM's processes by this name.
-    from ray._raylet import setproctitle
-
-    setproctitle(title)
-
-
 if __name__ == "__main__":
-    code = main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    code = main(sys.argv[1], Topology.parse(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))
     sys.stdout.flush()
     # Without Ray's exit handlers: a signal in the middle of them prints a second, misleading trace.
     os._exit(code)

@@ -26,17 +26,21 @@ class EngineDead(Exception):
 
 
 class Engine(Protocol):
-    def generate(self, prompt: str, max_tokens: int) -> list[str]: ...
+    count: int
+
+    def generate(self, prompt: str, max_tokens: int) -> tuple[int, list[str]]: ...
 
     def is_alive(self) -> bool: ...
 
 
 class Counters:
+    """By engine; a request that no engine has answered yet counts for the first."""
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.running = 0
-        self.successes = 0
-        self.tokens = 0
+        self.successes: dict[int, int] = {}
+        self.tokens: dict[int, int] = {}
 
 
 class Server(ThreadingHTTPServer):
@@ -136,25 +140,45 @@ class Handler(BaseHTTPRequestHandler):
         self._json(200, {"object": "list", "data": models})
 
     def _metrics(self) -> None:
-        labels = f'engine="0",model_name="{self.server.models[0]}"'
+        engines = range(self.server.engine.count if self.server.engine else 1)
+        model = f'model_name="{self.server.models[0]}"'
         counters = self.server.counters
+        reasons = ("stop", "length", "abort", "error", "repetition")
         with counters.lock:
-            text = (
-                "# HELP vllm:num_requests_running Number of requests in model execution batches.\n"
-                "# TYPE vllm:num_requests_running gauge\n"
-                f"vllm:num_requests_running{{{labels}}} {float(counters.running)}\n"
-                "# HELP vllm:generation_tokens_total Number of generation tokens processed.\n"
-                "# TYPE vllm:generation_tokens_total counter\n"
-                f"vllm:generation_tokens_total{{{labels}}} {float(counters.tokens)}\n"
-                "# HELP vllm:request_success_total Count of successfully processed requests.\n"
-                "# TYPE vllm:request_success_total counter\n"
-            )
-            for reason in ("stop", "length", "abort", "error", "repetition"):
-                count = float(counters.successes if reason == "length" else 0)
-                reason_labels = labels.replace(
-                    ",model_name", f',finished_reason="{reason}",model_name'
+            running = {
+                f'engine="{engine}",{model}': counters.running if engine == 0 else 0
+                for engine in engines
+            }
+            tokens = {
+                f'engine="{engine}",{model}': counters.tokens.get(engine, 0) for engine in engines
+            }
+            successes = {
+                f'engine="{engine}",finished_reason="{reason}",{model}': (
+                    counters.successes.get(engine, 0) if reason == "length" else 0
                 )
-                text += f"vllm:request_success_total{{{reason_labels}}} {count}\n"
+                for engine in engines
+                for reason in reasons
+            }
+        text = (
+            metric(
+                "vllm:num_requests_running",
+                "gauge",
+                "Number of requests in model execution batches.",
+                running,
+            )
+            + metric(
+                "vllm:generation_tokens_total",
+                "counter",
+                "Number of generation tokens processed.",
+                tokens,
+            )
+            + metric(
+                "vllm:request_success_total",
+                "counter",
+                "Count of successfully processed requests.",
+                successes,
+            )
+        )
         self._send(200, text.encode(), "text/plain; version=1.0.0; charset=utf-8")
 
     def _completions(self) -> None:
@@ -221,13 +245,13 @@ class Handler(BaseHTTPRequestHandler):
                 raise EngineDead
             while self.server.faults.get("wedged", False):
                 time.sleep(0.5)
-            words = engine.generate(prompt, max_tokens)
+            index, words = engine.generate(prompt, max_tokens)
         finally:
             with counters.lock:
                 counters.running -= 1
         with counters.lock:
-            counters.successes += 1
-            counters.tokens += len(words)
+            counters.successes[index] = counters.successes.get(index, 0) + 1
+            counters.tokens[index] = counters.tokens.get(index, 0) + len(words)
         return words
 
     def _stream(
@@ -272,3 +296,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def metric(name: str, kind: str, help_text: str, values: dict[str, int]) -> str:
+    lines = [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
+    lines += [f"{name}{{{labels}}} {float(value)}" for labels, value in values.items()]
+    return "\n".join(lines) + "\n"

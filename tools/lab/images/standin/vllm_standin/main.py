@@ -1,26 +1,23 @@
-"""`vllm serve`: the API server process."""
+"""`vllm serve`: the process with the HTTP interface, or without one where --headless says so."""
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
 import os
-import queue
 import signal
-import subprocess
 import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from . import VLLM_VERSION, arguments
+from .engines import Engines
 from .faults import Faults
+from .headless import run_headless
 from .http_server import EngineDead, Server
 from .log import Log
+from .start import check_model, prepare
 
 
 def main() -> int:
@@ -38,7 +35,7 @@ def main() -> int:
     options = arguments.parse(argv[1:])
     log = Log("APIServer")
     try:
-        return ApiServer(options, log).run()
+        return run_headless(options, log) if options.headless else ApiServer(options, log).run()
     except Exception:
         # As vLLM: the traceback goes to the log, the exit code is 1.
         log.raw(traceback.format_exc())
@@ -49,43 +46,32 @@ class ApiServer:
     def __init__(self, options: argparse.Namespace, log: Log) -> None:
         self.log = log
         self.stop = threading.Event()
-        model = options.model_tag or options.model
-        if not model:
-            raise ValueError("`model` should be provided as the first positional argument")
-        self.faults = Faults(model)
-        self.log.raw(
-            f"WARNING this is the lab's stand-in for vllm {VLLM_VERSION}: no model is loaded, "
-            f"answers are invented; faults are read from {self.faults.path}"
-        )
-        self.log.info("api_utils.py:339", f"version {VLLM_VERSION} (stand-in)  model {model}")
-        given = {name: value for name, value in vars(options).items() if value not in (None, False)}
-        self.log.info("api_utils.py:273", f"non-default args: {without_secrets(given)}")
-        self.executor, self.world_size = topology(options)
+        self.start = prepare(options, log)
+        self.faults = self.start.faults
         # The port is taken before the engine starts: a busy one is told at once.
         self.server = Server(
             (options.host or "0.0.0.0", options.port or 8000),
-            models=options.served_model_name or [model],
+            models=options.served_model_name or [self.start.model],
             keys=[key for key in options.api_key or [os.environ.get("VLLM_API_KEY", "")] if key],
             quiet_paths=(options.disable_access_log_for_endpoints or "").split(","),
             faults=self.faults,
             log=log,
         )
         self.server.server_bind()
-        if not (Path(model) / "config.json").is_file():
-            raise OSError(f"{model} is not a model directory: it has no config.json")
-        self.model = model
+        check_model(self.start.model)
 
     def run(self) -> int:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        engine = EngineClient(self.model, self.world_size, self.executor)
+        engine = Engines(self.start.model, self.start.topology)
         try:
-            while not engine.ready.wait(0.2):
-                if self.stop.is_set():
+            while not engine.is_ready():
+                if self.stop.wait(0.2):
                     return 0
                 if not engine.is_alive():
                     raise RuntimeError(
-                        "Engine core initialization failed. See root cause above. "
+                        engine.failure
+                        or "Engine core initialization failed. See root cause above. "
                         "Failed core proc(s): {}"
                     )
             self._serve(engine)
@@ -94,7 +80,7 @@ class ApiServer:
         finally:
             engine.shutdown()
 
-    def _serve(self, engine: EngineClient) -> None:
+    def _serve(self, engine: Engines) -> None:
         host, port = self.server.server_address[:2]
         self.log.info("api_server.py:583", f"Starting vLLM server on http://{host!s}:{port}")
         self.server.engine = engine
@@ -128,87 +114,3 @@ class ApiServer:
             self.log.raw("WARNING stand-in: SIGTERM ignored, as the test asks for")
             return
         self.stop.set()
-
-
-class EngineClient:
-    """The EngineCore process, seen from the API server."""
-
-    def __init__(self, model: str, world_size: int, executor: str) -> None:
-        self.ready = threading.Event()
-        self.dead = threading.Event()
-        self.numbers = itertools.count()
-        self.waiting: dict[int, queue.Queue[dict[str, Any]]] = {}
-        request_end, requests = os.pipe()
-        replies, reply_end = os.pipe()
-        ends = [request_end, reply_end]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "vllm_standin.engine_core", model, str(world_size), executor]
-            + [str(end) for end in ends],
-            pass_fds=ends,
-        )
-        for end in ends:
-            os.close(end)
-        self.requests = os.fdopen(requests, "wb", buffering=0)
-        self.lock = threading.Lock()
-        threading.Thread(target=self._read, args=(os.fdopen(replies, "rb"),), daemon=True).start()
-
-    def is_alive(self) -> bool:
-        return self.process.poll() is None and not self.dead.is_set()
-
-    def generate(self, prompt: str, max_tokens: int) -> list[str]:
-        if not self.is_alive():
-            raise EngineDead
-        number = next(self.numbers)
-        reply: queue.Queue[dict[str, Any]] = queue.Queue(1)
-        self.waiting[number] = reply
-        request = {"id": number, "prompt": prompt, "maxTokens": max_tokens}
-        with self.lock:
-            self.requests.write(json.dumps(request).encode() + b"\n")
-        message = reply.get()
-        if "words" not in message:
-            raise EngineDead
-        return message["words"]
-
-    def shutdown(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            # As vLLM's process manager; Ray takes the NPUs of a dead driver back by itself.
-            self.process.kill()
-            self.process.wait()
-
-    def _read(self, replies: Any) -> None:
-        for line in replies:
-            message = json.loads(line)
-            if message.get("ready"):
-                self.ready.set()
-            elif "id" in message:
-                self.waiting.pop(message["id"]).put(message)
-            else:
-                break
-        self.dead.set()
-        for reply in list(self.waiting.values()):
-            reply.put({})
-
-
-def topology(options: argparse.Namespace) -> tuple[str, int]:
-    """Executor and number of ranks. The other modes of vLLM join here."""
-    world_size = (options.tensor_parallel_size or 1) * (options.pipeline_parallel_size or 1)
-    backend = options.distributed_executor_backend
-    data_parallel = (options.data_parallel_size or 1) > 1 or options.headless
-    native_multi_node = (options.nnodes or 1) > 1
-    if not data_parallel and not native_multi_node:
-        if backend == "ray":
-            return "ray", world_size
-        if world_size == 1:
-            return "single", 1
-    raise NotImplementedError(
-        "the lab's stand-in knows --distributed-executor-backend ray and a single process, not "
-        f"{world_size} ranks with backend {backend or 'mp'}, data parallel or several nodes: "
-        "use the image lab/vllm"
-    )
-
-
-def without_secrets(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: "***" if name in ("api_key", "hf_token") else value for name, value in given.items()}
