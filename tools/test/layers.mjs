@@ -64,6 +64,7 @@ export const EXPECTED_SEC = {
   "test/lab/gpustack.test.ts": 480,
   "test/lab/vllm-multiprocessing.test.ts": 420,
   "test/lab/vllm.test.ts": 420,
+  "test/lab/recovery-headless.test.ts": 400,
   "test/lab/recovery.test.ts": 380,
   "test/lab/lifecycle.test.ts": 330,
   "test/lab/failures.test.ts": 210,
