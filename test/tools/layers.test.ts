@@ -84,8 +84,8 @@ describe("jobs", () => {
   });
 
   for (const [cores, availableMemoryGb, expected] of [
-    [2, 22, 3],
-    [2, 12, 2],
+    [2, 22, 2],
+    [2, 8, 1],
     [2, 4, 1],
     [8, 22, 4],
   ] as const) {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,9 +27,8 @@ export const LAB_MODEL = "Eco-Tech/Qwen3.5-397B-A17B-w8a8-mtp";
  * @returns {Promise<GpustackLab>}
  */
 export async function gpustackUp() {
-  const runDir = join(labDir, "run");
-  mkdirSync(runDir, { recursive: true });
-  const dir = mkdtempSync(join(runDir, "gpustack-"));
+  await removeLeftovers();
+  const dir = mkdtempSync(join(runDir, `${process.pid}-`));
   const [upper, work] = [join(dir, "upper"), join(dir, "work")];
   for (const folder of [upper, work]) mkdirSync(folder);
   const child = spawn(
@@ -53,6 +52,27 @@ export async function gpustackUp() {
   } catch (error) {
     await lab.down();
     throw error;
+  }
+}
+
+/** Not among the hosts' labs: whoever starts one removes there what he does not know as running. */
+const runDir = join(labDir, "gpustack-run");
+
+/** What killed processes left behind; their servers ended with them. */
+async function removeLeftovers() {
+  mkdirSync(runDir, { recursive: true });
+  for (const name of readdirSync(runDir)) {
+    if (!isAlive(Number(name.split("-")[0]))) await removeTree(join(runDir, name));
+  }
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

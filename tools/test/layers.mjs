@@ -94,12 +94,12 @@ export function jobsOf(selections) {
 }
 
 /**
- * How many files run side by side. They mostly wait, for boots, time-outs and engines, so there may be
- * one more of them than cores; the largest, two hosts with vLLM, take about 5 GB.
+ * How many files run side by side. Starts of Ray and vLLM use a core each for a minute, and more of them than cores
+ * miss their time limits; the largest, two hosts with vLLM, take about 5 GB.
  * @param {{cores: number, availableMemoryGb: number}} machine
  */
 export function jobsAtATime({ cores, availableMemoryGb }) {
-  return Math.max(1, Math.min(cores + 1, Math.floor(availableMemoryGb / 5)));
+  return Math.max(1, Math.min(cores, Math.floor(availableMemoryGb / 5)));
 }
 
 /**
