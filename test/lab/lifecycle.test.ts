@@ -212,13 +212,14 @@ describe("the life of a cluster", function () {
     const before = await stack.running();
     await stack.withChange(
       (cluster) => {
-        cluster.serve.extraArgs = { "no-such-flag": true };
+        // A flag that vLLM knows, so that only vLLM itself can refuse the value.
+        cluster.serve.extraArgs = { dtype: "no-such-type" };
       },
       async () => {
         const { code, text } = await stack.up();
         assert.notEqual(code, 0);
         assert.match(text, /node0/);
-        assert.match(text, /unrecognized arguments: --no-such-flag/);
+        assert.match(text, /argument --dtype: invalid choice: 'no-such-type'/);
         assert.ok(!text.includes(API_KEY));
       },
     );
