@@ -14,3 +14,8 @@ export class UsageError extends Error {
 export class StepError extends Error {
   override readonly name = "StepError";
 }
+
+/** The words of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type AgentState, classifySshFailure, type SshFailure } from "../core/facts/ssh-failure.js";
 import type { ConnectionPlan } from "../core/plan/cluster-plan.js";
 import { pinnedSshOptions } from "../core/render/ssh-options.js";
+import { messageOf } from "./errors.js";
 
 /** A node by the name under which its host key is pinned. */
 export interface SshTarget {
@@ -121,7 +122,7 @@ async function spawnSsh(args: readonly string[], script: NodeScript): Promise<Cl
     return { code, ...output, ...(isLate ? { deadlineSec: script.deadlineSec } : {}) };
   } catch (error) {
     // No ssh on this machine: reported like a failure of the client, with the reason of the system.
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { code: 255, stdout: "", stderr: `Bad configuration option: ${reason}` };
   } finally {
     clearTimeout(deadline);

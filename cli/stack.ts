@@ -7,7 +7,7 @@ import { planCluster } from "../core/plan/plan-cluster.js";
 import type { ClusterSpec } from "../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
 import { ClusterSpecError } from "../core/spec/spec-issue.js";
-import { UsageError } from "./errors.js";
+import { messageOf, UsageError } from "./errors.js";
 
 /** What every command about one cluster is called with. */
 export interface StackOptions {
@@ -146,9 +146,7 @@ function readYaml(path: string): Readonly<Record<string, unknown>> {
   try {
     raw = parseYaml(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new UsageError(
-      `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`${path} cannot be read: ${messageOf(error)}`);
   }
   if (raw === null || typeof raw !== "object") throw new UsageError(`${path} is not a YAML map`);
   return raw as Record<string, unknown>;

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { CheckpointFacts, TensorSize } from "../core/fit/checkpoint-bytes.js";
 import { describedQuantization } from "../core/fit/checkpoint-bytes.js";
 import type { Quantization } from "../core/fit/model-bytes.js";
-import { UsageError } from "./errors.js";
+import { messageOf, UsageError } from "./errors.js";
 
 /** What a directory of weights on this machine tells of them; no weight is read. */
 export interface WeightsDir extends CheckpointFacts {
@@ -40,9 +40,7 @@ export function readJsonFile(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new UsageError(
-      `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`${path} cannot be read: ${messageOf(error)}`);
   }
 }
 
@@ -50,9 +48,7 @@ function listDirectory(dir: string): readonly string[] {
   try {
     return readdirSync(dir).sort();
   } catch (error) {
-    throw new UsageError(
-      `${dir} is no directory of weights: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`${dir} is no directory of weights: ${messageOf(error)}`);
   }
 }
 

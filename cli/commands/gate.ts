@@ -4,7 +4,7 @@ import { expiredAcceptances } from "../../core/facts/acceptance.js";
 import { parseGatePlan } from "../../core/facts/parse-gate-plan.js";
 import { timeBudget } from "../../core/facts/peer-request.js";
 import { type GatePlan, gatePlan } from "../../core/plan/gate-plan.js";
-import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
+import { EXIT_FINDING, EXIT_OK, messageOf, UsageError } from "../errors.js";
 import { renderGateReport, renderTimeBudget } from "../gate-report.js";
 import { runGate } from "../run-gate.js";
 import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
@@ -59,9 +59,7 @@ async function readPlan(options: GateOptions): Promise<GatePlan> {
   try {
     return parseGatePlan(JSON.parse(input));
   } catch (error) {
-    throw new UsageError(
-      `the plan on standard input cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`the plan on standard input cannot be used: ${messageOf(error)}`);
   }
 }
 

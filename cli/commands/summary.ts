@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import { clusterChanges } from "../../core/changes/cluster-change.js";
 import { PreviewFormatError, parsePreview } from "../../core/changes/preview.js";
 import { renderMarkdown, renderText, type Summary } from "../../core/changes/render-summary.js";
-import { StepError, UsageError } from "../errors.js";
+import { messageOf, StepError, UsageError } from "../errors.js";
 
 interface SummaryOptions {
   readonly stack?: string;
@@ -77,9 +77,7 @@ function readPreview(file: string): string {
   try {
     return readFileSync(file === "-" ? 0 : file, "utf8");
   } catch (error) {
-    throw new UsageError(
-      `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`${file} cannot be read: ${messageOf(error)}`);
   }
 }
 

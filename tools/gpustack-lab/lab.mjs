@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { labDir, sourceDir } from "../lab/build/paths.mjs";
 import { removeTree } from "../lab/build/tree.mjs";
+import { startTimeOf } from "../lab/hosts/processes.mjs";
 import { baseLayer, gpustackLayer } from "../lab/images/products.mjs";
 
 /** The model of the DP2 x TP8 document; the scheduler of the lab knows its shape. */
@@ -62,17 +63,7 @@ const runDir = join(labDir, "gpustack-run");
 async function removeLeftovers() {
   mkdirSync(runDir, { recursive: true });
   for (const name of readdirSync(runDir)) {
-    if (!isAlive(Number(name.split("-")[0]))) await removeTree(join(runDir, name));
-  }
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+    if (startTimeOf(Number(name.split("-")[0])) === undefined) await removeTree(join(runDir, name));
   }
 }
 
