@@ -339,7 +339,7 @@ describe("facts.sh", () => {
   });
 
   it("tells names, sizes and the deciding hashes of the weights", () => {
-    const model = join(dir, "model");
+    const model = join(dir, "hashed-model");
     mkdirSync(join(model, "folder"), { recursive: true });
     writeFileSync(join(model, "config.json"), "{}");
     writeFileSync(join(model, "a b.safetensors"), "12345");
