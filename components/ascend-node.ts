@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterPlan, ConnectionPlan, NodePlan } from "../core/plan/cluster-plan.js";
 import { API_KEY_FILE } from "../core/plan/releases.js";
+import { imageRequest, modelRequest } from "../core/render/arrival-requests.js";
 import { shellQuote } from "../core/render/quote.js";
 import { pinnedSshOptions } from "../core/render/ssh-options.js";
 import {
@@ -24,7 +25,7 @@ export interface AscendNodeArgs {
 }
 
 /**
- * One server, staged: files, secrets and image are there, and nothing that runs was disturbed. What may take long or
+ * One server, staged: files, secrets, image and model are there, and nothing that runs was disturbed. What may take long or
  * fail for a reason of one host happens here, on all nodes, before anything stops.
  */
 export class AscendNode extends pulumi.ComponentResource {
@@ -80,6 +81,19 @@ export class AscendNode extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const loaded =
+      node.container.image.archive === undefined
+        ? files
+        : hostCommand(
+            node.names.imageLoad,
+            {
+              connection,
+              create: `timeout -k 30 5400 ${bin("image.sh")}`,
+              stdin: imageRequest(node.container.image),
+              progress: true,
+            },
+            { parent: this, dependsOn: [files] },
+          );
     const image = new docker.RemoteImage(
       node.names.image,
       // Images outlive a cluster: destroy leaves them, and the next `up` pulls nothing.
@@ -88,12 +102,29 @@ export class AscendNode extends pulumi.ComponentResource {
       {
         parent: this,
         provider: this.docker,
-        dependsOn: [files],
+        dependsOn: [loaded],
         customTimeouts: { create: "90m" },
       },
     );
+    const { hub } = plan.model;
+    const model =
+      hub === undefined
+        ? []
+        : [
+            hostCommand(
+              node.names.model,
+              {
+                connection,
+                // The real deadline is in the request; this one only ends what the script could not.
+                create: `timeout -k 30 90000 ${bin("model.sh")}`,
+                stdin: image.imageId.apply((id) => modelRequest(plan.model, hub, id)),
+                progress: true,
+              },
+              { parent: this, dependsOn: [files] },
+            ),
+          ];
 
-    this.staged = [files, secrets, image];
+    this.staged = [files, secrets, image, ...model];
     this.imageId = image.imageId;
     this.groupToken = groupToken;
     this.secretsId = secrets.id;

@@ -124,8 +124,8 @@ interface StackDemand {
 }
 
 function stackDemand(options: FitOptions): StackDemand {
-  const { memory, modelPath } = loadStackPlan(options);
-  return { ...memory, modelPath };
+  const { memory, model } = loadStackPlan(options);
+  return { ...memory, modelPath: model.path };
 }
 
 interface ModelSource {

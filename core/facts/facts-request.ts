@@ -19,6 +19,7 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
     ["file", modelConfig(node)],
     ["weights", node.modelPath],
     ["image", node.image.pull, node.image.source],
+    ...(node.image.archive === undefined ? [] : [["path", node.image.archive]]),
     ["model", node.modelPath],
     ["disk", plan.baseDir],
     ["addresses"],

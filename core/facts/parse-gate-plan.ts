@@ -71,10 +71,12 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
         devices: z.array(line),
         mounts: z.array(line),
         modelPath: line,
+        isModelPresent: z.boolean(),
         image: z.object({
           reference: line,
           pull: line,
-          source: z.enum(["registry", "present"]),
+          source: z.enum(["registry", "archive", "present"]),
+          archive: line.optional(),
         }),
         ports: z.array(z.object({ path: line, first: port, last: port })),
         npus: z.array(npu).min(1),

@@ -14,7 +14,7 @@ export interface PlanFit {
 }
 
 /** Judges a plan by the name of its model, which is what a preview knows. */
-export function fitOfPlan({ modelPath, memory }: ClusterPlan): PlanFit {
+export function fitOfPlan({ model: { path: modelPath }, memory }: ClusterPlan): PlanFit {
   const known = catalogModel(modelPath);
   if (known === undefined) {
     const text = `memory fit: unknown here: the name of ${modelPath} is none of the built-in ones; the preflight reads its config on the hosts`;

@@ -21,7 +21,7 @@ export interface ClusterPlan {
   /** `null` without Ray. */
   readonly ray: CommitPlan | null;
   readonly serve: CommitPlan;
-  readonly modelPath: string;
+  readonly model: ModelPlan;
   readonly memory: MemoryPlan;
   readonly endpoint: EndpointPlan;
   readonly names: ClusterNames;
@@ -116,8 +116,28 @@ export interface ImagePlan {
   readonly reference: string;
   /** What docker is asked for: `repository/name@sha256:…`, or the image id. */
   readonly pull: string;
-  /** `registry`: may be pulled; `present`: must be on the node already. */
-  readonly source: "registry" | "present";
+  /** `registry`: may be pulled; `archive`: may be loaded; `present`: must be on the node already. */
+  readonly source: "registry" | "archive" | "present";
+  /** File of `docker save` on the node; with source `archive`. */
+  readonly archive?: string;
+}
+
+/** Where the weights are on every node, and where they come from. */
+export interface ModelPlan {
+  readonly path: string;
+  /** Absent: they are there already. */
+  readonly hub?: HubPlan;
+  /** Seconds for a node to download or to look through them. */
+  readonly timeoutSec: number;
+}
+
+export interface HubPlan {
+  readonly source: "modelscope" | "huggingface";
+  readonly repository: string;
+  /** Commit id. */
+  readonly revision: string;
+  /** Base URL. */
+  readonly endpoint: string;
 }
 
 export interface UlimitPlan {
@@ -214,7 +234,9 @@ export interface NodeNames {
   readonly secrets: string;
   readonly runtime: string;
   readonly docker: string;
+  readonly imageLoad: string;
   readonly image: string;
+  readonly model: string;
   readonly container: string;
   readonly boot: string;
 }

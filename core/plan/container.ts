@@ -1,7 +1,8 @@
 import { CANN_ENV_SCRIPTS, hardwareSeries } from "../hardware/series.js";
-import type { ClusterSpec, ImageSpec, NodeSpec } from "../spec/cluster-spec.js";
+import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
-import type { ContainerPlan, ImagePlan, MountPlan } from "./cluster-plan.js";
+import { imagePlan } from "./arrival.js";
+import type { ContainerPlan, MountPlan } from "./cluster-plan.js";
 import { headNode } from "./ray-command.js";
 
 /** Where the staged files and the supervisor's own directory appear in the container. */
@@ -68,19 +69,6 @@ export function supervisorCommand(
     `--head=${head.address}:${spec.supervisor.port}`,
     `--runtime=${runtime}`,
   ];
-}
-
-function imagePlan(image: ImageSpec): ImagePlan {
-  const { reference, digest, id } = image;
-  if (digest !== undefined) {
-    return {
-      reference,
-      pull: `${reference.slice(0, reference.lastIndexOf(":"))}@${digest}`,
-      source: "registry",
-    };
-  }
-  if (id === undefined) throw new Error("a checked spec has an image digest or id");
-  return { reference, pull: id, source: "present" };
 }
 
 function containerMounts(spec: ClusterSpec, baseDir: string): readonly MountPlan[] {

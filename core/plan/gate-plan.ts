@@ -43,8 +43,10 @@ export interface GateNode {
   readonly devices: readonly string[];
   /** Paths of the host that the container mounts, the cluster's own directory left out. */
   readonly mounts: readonly string[];
-  /** Directory of the weights; must hold `config.json`. */
+  /** Directory of the weights. */
   readonly modelPath: string;
+  /** Whether it must hold a model already; else a hub's is downloaded into it. */
+  readonly isModelPresent: boolean;
   readonly image: ImagePlan;
   /** Must be free, or held by this cluster's own container. */
   readonly ports: readonly PortPlan[];
@@ -75,7 +77,8 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
       mounts: node.container.mounts
         .map((mount) => mount.source)
         .filter((source) => !source.startsWith(`${plan.baseDir}/`)),
-      modelPath: plan.modelPath,
+      modelPath: plan.model.path,
+      isModelPresent: plan.model.hub === undefined,
       image: node.container.image,
       ports: [...node.ports, ...hcclPorts(node)],
       npus: node.visibleDevices,

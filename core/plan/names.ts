@@ -22,7 +22,9 @@ export function nodeNames(cluster: string, node: string): NodeNames {
     secrets: `${prefix}-secrets`,
     runtime: `${prefix}-runtime`,
     docker: `${prefix}-docker`,
+    imageLoad: `${prefix}-image-load`,
     image: `${prefix}-image`,
+    model: `${prefix}-model`,
     container: `${prefix}-container`,
     boot: `${prefix}-boot`,
   };

@@ -4,6 +4,7 @@ import { shellQuote } from "../render/quote.js";
 import { contentHash } from "../render/stable-json.js";
 import type { ClusterSpec, NodeSpec, RayClusterSpec } from "../spec/cluster-spec.js";
 import { visibleDevices } from "../spec/rules.js";
+import { modelPlan } from "./arrival.js";
 import type {
   ClusterPlan,
   CommitPlan,
@@ -70,7 +71,7 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
     nodes,
     ray: spec.topology === "ray" ? rayCommit(spec, releases) : null,
     serve: serveCommit(spec, releases),
-    modelPath: spec.model.path,
+    model: modelPlan(spec),
     memory: {
       demand: memoryDemand(spec),
       quantization: suggestedQuantization(spec),

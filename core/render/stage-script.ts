@@ -17,7 +17,10 @@ export interface NodeScripts {
   /** The modules of the Python package `supervisor`, by path below it. */
   readonly supervisor: Readonly<Record<string, string>>;
 }
-export const HOST_SCRIPT_NAMES = ["commit.sh", "secrets.sh", "token.sh", "boot.sh"] as const;
+export const HOST_SCRIPT_NAMES = [
+  ...(["commit.sh", "secrets.sh", "token.sh", "boot.sh"] as const),
+  ...(["image.sh", "model.sh", "fetch_model.py"] as const),
+];
 export type HostScriptName = (typeof HOST_SCRIPT_NAMES)[number];
 
 /**

@@ -140,13 +140,19 @@ const imageSchema = z.strictObject({
       description:
         "Repository and tag as people know it, e.g. `quay.io/ascend/vllm-ascend:v0.23.0`.",
     }),
-  digest: sha256.optional().meta({
+  source: z.enum(["registry", "archive", "present"]).optional().meta({
     description:
-      "Repository digest: the image is pulled by it where it is missing. Give exactly one of this and `id`.",
+      "Where the nodes get it; unset = `present` where `id` is set, else `registry`. `registry` = pulled by `digest` where it is missing; `archive` = loaded from a file of `docker save` where `id` is missing; `present` = already there under `id`. What is there is never pulled or loaded again.",
   }),
+  digest: sha256.optional().meta({ description: "Repository digest. Source `registry` only." }),
   id: sha256.optional().meta({
     description:
-      "Image id (config digest) of an image that is already on all nodes, e.g. by `docker load`. Give exactly one of this and `digest`.",
+      "Image id, as `docker image inspect --format {{.Id}}` tells it: an image from an archive has no repository digest. Sources `archive` and `present` only.",
+  }),
+  archive: absolutePath.optional().meta({
+    description:
+      "File of `docker save` on every node, on a disk of its own or a shared one. Source `archive` only.",
+    upstream: "docker load --input",
   }),
   vllmVersion: z
     .string()
@@ -164,6 +170,32 @@ const modelSchema = z.strictObject({
       "Directory of the weights, the same on every node; mounted read-only at the same path.",
     upstream: "vllm serve <model>",
   }),
+  source: z.enum(["path", "modelscope", "huggingface"]).default("path").meta({
+    description:
+      "Where the nodes get it: `path` = already there, and compared over all nodes by the preflight; `modelscope` and `huggingface` = each node downloads it into `path` before anything stops, and verifies every file.",
+  }),
+  repository: z
+    .string()
+    .max(192)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/, "must be <owner>/<name>")
+    .optional()
+    .meta({ description: "Repository on the hub, e.g. `Qwen/Qwen3-235B-A22B`. Hubs only." }),
+  revision: z
+    .string()
+    .regex(
+      /^[0-9a-f]{40}$/,
+      "must be a full commit id (40 hexadecimal digits): a branch or tag moves",
+    )
+    .optional()
+    .meta({ description: "Commit of the repository. Hubs only." }),
+  endpoint: z
+    .url({ protocol: /^https?$/, error: "must be a URL such as https://hf-mirror.com" })
+    .optional()
+    .meta({
+      description:
+        "Base URL of the hub or of a mirror of it. Hubs only; unset = https://modelscope.cn or https://huggingface.co.",
+      upstream: "HF_ENDPOINT",
+    }),
 });
 
 export const raySchema = z.strictObject({
@@ -365,6 +397,11 @@ const timeoutsSchema = z.strictObject({
       "From `vllm serve` to the first answered completion: loading 470 GB takes a while.",
     unit: "seconds",
   }),
+  modelSec: timeoutSec.default(21_600).meta({
+    description:
+      "For a node to download the model from a hub; the next `pulumi up` goes on from there.",
+    unit: "seconds",
+  }),
   stopSec: timeoutSec.default(60).meta({
     description: "For running requests when serve is stopped.",
     unit: "seconds",
@@ -544,3 +581,4 @@ export type ServeSpec = ClusterSpec["serve"];
 export type RaySpec = z.output<typeof raySchema>;
 export type SshSpec = ClusterSpec["ssh"];
 export type ImageSpec = ClusterSpec["image"];
+export type ModelSpec = ClusterSpec["model"];

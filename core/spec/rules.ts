@@ -2,6 +2,7 @@ import { hardwareSeries } from "../hardware/series.js";
 import type { FlagTable } from "../vllm-flags/flag-kind.js";
 import { type FlagValue, flagValueProblem } from "../vllm-flags/flag-value.js";
 import { knownFlags } from "../vllm-flags/known-flags.js";
+import { checkArrival } from "./arrival-rules.js";
 import { type ClusterSpec, MAX_TEXT_BYTES, type NodeSpec } from "./cluster-spec.js";
 import { vllmVersion } from "./image-version.js";
 import { MANAGED_ENV, MANAGED_FLAGS } from "./managed.js";
@@ -14,7 +15,7 @@ export function checkClusterRules(spec: ClusterSpec): readonly SpecIssue[] {
     ...uniqueNodes(spec),
     ...devicesOfSeries(spec),
     ...parallelSizes(spec),
-    ...imageIdentity(spec),
+    ...checkArrival(spec),
     ...distinctPorts(spec),
     ...sharedMemory(spec),
     ...becomeNeedsUser(spec),
@@ -141,19 +142,6 @@ function parallelSizes(spec: ClusterSpec): SpecIssue[] {
       "tensorParallelSize",
       `a pipeline stage of ${tp} NPUs must not straddle nodes unevenly, got nodes with ${counts.join(" + ")} NPUs; use equal nodes or another tensorParallelSize`,
     );
-  }
-  return [];
-}
-
-function imageIdentity(spec: ClusterSpec): SpecIssue[] {
-  const { digest, id } = spec.image;
-  if ((digest === undefined) === (id === undefined)) {
-    return [
-      {
-        path: "image",
-        reason: `must have exactly one of "digest" (pulled from the registry) and "id" (already on all nodes), got ${digest === undefined ? "neither" : "both"}; a tag alone can differ from node to node`,
-      },
-    ];
   }
   return [];
 }

@@ -132,6 +132,39 @@ describe("InferenceCluster", () => {
     waitsFor("node0-group-token", "node0-files");
   });
 
+  it("loads an archive before it asks docker for the image, and downloads a model in the image", async () => {
+    const id = `sha256:${"1".repeat(64)}`;
+    const revision = "0".repeat(40);
+    const arriving = await register((raw) => {
+      const { reference } = raw.image;
+      raw.image = { reference, source: "archive", id, archive: "/data/image.tar" };
+      const repository = "Qwen/Qwen3-8B";
+      raw.model = { path: "/data/new", source: "huggingface", repository, revision };
+    });
+    for (const node of ["node0", "node1"]) {
+      const load = byName(arriving, `qwen-${node}-image-load`);
+      assert.equal(load.inputs["stdin"], `id\t${id}\narchive\t/data/image.tar\n`);
+      const { dependencies } = byName(arriving, `qwen-${node}-image`);
+      assert.ok(dependencies.some((urn) => urn.endsWith(`::qwen-${node}-image-load`)));
+      const model = byName(arriving, `qwen-${node}-model`);
+      assert.deepEqual((model.inputs["stdin"] as string).split("\n"), [
+        "path\t/data/new",
+        "timeoutSec\t21600",
+        "source\thuggingface",
+        "repository\tQwen/Qwen3-8B",
+        `revision\t${revision}`,
+        "endpoint\thttps://huggingface.co",
+        `image\tqwen-${node}-image-image`,
+        "",
+      ]);
+      assert.ok(model.dependencies.some((urn) => urn.endsWith(`::qwen-${node}-image`)));
+      for (const waiting of ["node0", "node1"]) {
+        const { dependencies: needed } = byName(arriving, `qwen-${waiting}-container`);
+        assert.ok(needed.some((urn) => urn.endsWith(`::qwen-${node}-model`)));
+      }
+    }
+  });
+
   it("commits Ray after all containers and boot units, and serve after Ray", () => {
     const ray = byName(resources, "qwen-ray-commit").dependencies.join();
     for (const step of ["node0-container", "node1-container", "node0-boot", "node1-boot"]) {

@@ -64,6 +64,9 @@ export const FAKE_SCRIPTS: NodeScripts = {
     "secrets.sh": "# secrets.sh\n",
     "token.sh": "# token.sh\n",
     "boot.sh": "# boot.sh\n",
+    "image.sh": "# image.sh\n",
+    "model.sh": "# model.sh\n",
+    "fetch_model.py": "# fetch_model.py\n",
   },
   supervisor: {
     "__init__.py": "# supervisor\n",

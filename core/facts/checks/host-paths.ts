@@ -117,7 +117,9 @@ function driverMount(path: string): DriverMount | undefined {
 
 function judgeModel(context: CheckContext): readonly Finding[] {
   const { node, facts } = context;
-  const { modelPath } = node;
+  const { modelPath, isModelPresent } = node;
+  // A download is staged later, and tells its own troubles.
+  if (!isModelPresent) return [];
   const config = modelConfig(node);
   const directory = facts.paths.get(modelPath);
   const missing = (detail: string, fix: string): readonly Finding[] => [

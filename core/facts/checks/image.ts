@@ -1,6 +1,6 @@
 import type { Check, CheckContext, Finding } from "../check.js";
 import { deviation, unknownFact } from "../check.js";
-import type { ImageFact } from "../host-facts.js";
+import type { HostFacts, ImageFact } from "../host-facts.js";
 
 /** Whether the image is on the host, or the registry has it. */
 export const imageCheck: Check = { name: "image", needs: ["root", "docker"], judge: judgeImage };
@@ -16,14 +16,16 @@ function judgeImage(context: CheckContext): readonly Finding[] {
     case "pullable":
       return [];
     case "absent":
-      return [
-        {
-          code: "IMAGE_MISSING",
-          result: "fail",
-          detail: `no image with id ${image.pull} (${image.reference})`,
-          fix: `docker save ${image.reference} | ssh <this host> docker load, from a host that has it; or set image.digest to pull it`,
-        },
-      ];
+      return image.archive === undefined
+        ? [
+            {
+              code: "IMAGE_MISSING",
+              result: "fail",
+              detail: `no image with id ${image.pull} (${image.reference})`,
+              fix: `docker save ${image.reference} | ssh <this host> docker load, from a host that has it; or set image.source to archive or registry`,
+            },
+          ]
+        : judgeArchive(image.archive, facts);
     case "unknown-to-registry":
       return [
         {
@@ -79,3 +81,19 @@ function judgePresent(context: CheckContext, fact: ImageFact): readonly Finding[
 
 /** Docker's names of what `uname -m` says. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { aarch64: "arm64", x86_64: "amd64" };
+
+/** The file that the image will be loaded from. */
+function judgeArchive(archive: string, facts: HostFacts): readonly Finding[] {
+  const fact = facts.paths.get(archive);
+  if (fact?.state === "found" && fact.type === "regular file") return [];
+  if (fact === undefined || fact.state === "error") return [unknownFact(archive, fact?.reason)];
+  const seen = fact.state === "found" ? `${archive} is a ${fact.type}` : `${archive} is not there`;
+  return [
+    {
+      code: "IMAGE_MISSING",
+      result: "fail",
+      detail: `the image is not on the host, and ${seen}`,
+      fix: "copy the file of `docker save` there, mount the file system that holds it, or correct image.archive",
+    },
+  ];
+}

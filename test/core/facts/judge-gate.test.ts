@@ -390,6 +390,43 @@ describe("judgeGate", () => {
     assert.equal(judge(answer).findings.length, 1);
   });
 
+  it("takes an archive on the host for the image, and nothing else in its place", () => {
+    const { reference } = rawCluster().image;
+    const of = aGatePlan({
+      image: {
+        reference,
+        source: "archive",
+        id: `sha256:${"1".repeat(64)}`,
+        archive: "/data/v.tar",
+      },
+    });
+    const answer = (state: string) =>
+      goodAnswer(of, of.nodes[1]!).replace("\tpresent\tsha256:0123", `\tabsent\npath\t${state}`);
+    assert.deepEqual(judge(answer("/data/v.tar\tfound\tregular file"), of).findings, []);
+    for (const [state, says] of [
+      ["/data/v.tar\tmissing", /\/data\/v\.tar is not there/],
+      ["/data/v.tar\tfound\tdirectory", /\/data\/v\.tar is a directory/],
+    ] as const) {
+      const [finding] = judge(answer(state), of).findings;
+      assert.equal(finding?.code, "IMAGE_MISSING");
+      assert.match(finding.detail, says);
+      assert.match(finding.fix, /image\.archive/);
+    }
+    assert.equal(judge(answer("/else\tmissing"), of).findings[0]?.result, "unknown");
+  });
+
+  it("asks for no model on a host that will download it", () => {
+    const revision = "0".repeat(40);
+    const of = aGatePlan({
+      model: { path: "/data/new", source: "modelscope", repository: "Qwen/Qwen3-8B", revision },
+    });
+    const answer = goodAnswer(of, of.nodes[1]!)
+      .replace("path\t/data/new\tfound\tdirectory", "path\t/data/new\tmissing")
+      .replace("/data/new/config.json\tfound\tregular file", "/data/new/config.json\tmissing");
+    const { isPassed, rows } = judge(answer, of);
+    assert.deepEqual([isPassed, rows[1]?.cells["model"]], [true, "pass"]);
+  });
+
   it("accepts an address under the label of an alias", () => {
     const aliased = aGatePlan({ socketInterface: "eth0:1" });
     const answer = goodAnswer(aliased, aliased.nodes[1]!).replace(

@@ -84,7 +84,7 @@ describe("parseClusterSpec", () => {
       (raw) => {
         (raw.image as Raw)["zzzzzzzz"] = 1;
       },
-      "image.zzzzzzzz: unknown key; known here: reference, digest, id, vllmVersion",
+      "image.zzzzzzzz: unknown key; known here: reference, source, digest, id, archive, vllmVersion",
     ],
   ];
   for (const [name, change, issue] of unknownKeys) {
@@ -142,14 +142,36 @@ describe("parseClusterSpec", () => {
       (raw) => {
         delete raw.image.digest;
       },
-      /^image: must have exactly one of .*got neither/,
+      /^image\.digest: must be set with image\.source: registry; docker buildx imagetools inspect/,
     ],
     [
       "an image with two identities",
       (raw) => {
         raw.image.id = `sha256:${"00".repeat(32)}`;
       },
-      /^image: must have exactly one of .*got both/,
+      /^image\.digest: must not be set with image\.source: present; remove it, or set source: registry/,
+    ],
+    [
+      "an archive without a file",
+      (raw) => {
+        raw.image = { ...raw.image, source: "archive", id: `sha256:${"00".repeat(32)}` };
+        delete raw.image.digest;
+      },
+      /^image\.archive: must be set with image\.source: archive; the file of `docker save` on the nodes/,
+    ],
+    [
+      "a model of a hub without a commit",
+      (raw) => {
+        raw.model = { ...raw.model, source: "modelscope", repository: "Qwen/Qwen3-235B-A22B" };
+      },
+      /^model\.revision: must be set with model\.source: modelscope; the commit id/,
+    ],
+    [
+      "a hub's field for a model that is there",
+      (raw) => {
+        raw.model.endpoint = "https://hf-mirror.com";
+      },
+      /^model\.endpoint: must not be set with model\.source: path; remove it, or set source: modelscope or huggingface/,
     ],
     [
       "two services on one port",

@@ -187,6 +187,15 @@ END-4f8ca67079c0
 put bin/boot.sh <<'END-492dc2279d9f'
 # boot.sh
 END-492dc2279d9f
+put bin/image.sh <<'END-2042ec0cbdda'
+# image.sh
+END-2042ec0cbdda
+put bin/model.sh <<'END-22efa64a2a1a'
+# model.sh
+END-22efa64a2a1a
+put bin/fetch_model.py <<'END-a81f7ba4bfd0'
+# fetch_model.py
+END-a81f7ba4bfd0
 put in/supervisor-0afd91027df010a8/supervisor/__init__.py <<'END-3cc2bcb6dca7'
 # supervisor
 END-3cc2bcb6dca7
