@@ -7,7 +7,11 @@ const cluster = config.requireObject<ClusterSpecInput>("cluster");
 const gpustack = config.getObject<GpustackInput>("gpustack");
 const deployed =
   gpustack === undefined
-    ? new InferenceCluster({ cluster, apiKey: config.getSecret("apiKey") })
+    ? new InferenceCluster({
+        cluster,
+        apiKey: config.getSecret("apiKey"),
+        allowDowntimeFor: config.get("allowDowntimeFor"),
+      })
     : new GpustackCluster({
         cluster,
         gpustack,

@@ -70,6 +70,7 @@ export function loadStack(options: StackOptions): LoadedStack {
     const plan = planCluster(spec, {
       owner: `${organization}/${projectName}/${stack}`,
       hasApiKey,
+      allowDowntimeFor: consent(config[`${project.name}:allowDowntimeFor`]),
     });
     return { spec, plan, hasApiKey, name, file, projectDir: project.dir, namespace: project.name };
   } catch (error) {
@@ -89,6 +90,11 @@ export function selectNodes(plan: ClusterPlan, name: string | undefined): readon
   if (nodes.length > 0) return nodes;
   const known = plan.nodes.map((node) => node.name).join(", ");
   throw new UsageError(`cluster ${plan.cluster} has no node ${name}; it has ${known}`);
+}
+
+/** YAML reads a hash of digits only as a number. */
+function consent(value: unknown): string | undefined {
+  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
 }
 
 /** A stack file carries the name of its stack. */

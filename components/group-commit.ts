@@ -15,6 +15,8 @@ export interface GroupCommitArgs {
    */
   readonly upstream: Readonly<Record<string, Readonly<Record<string, pulumi.Input<string>>>>>;
   readonly dependsOn: readonly pulumi.Resource[];
+  /** Asked before what runs is stopped. */
+  readonly consent: pulumi.ResourceHook;
 }
 
 /**
@@ -41,7 +43,10 @@ export function groupCommit(
       stdin: manifest,
       progress: true,
     },
-    pulumi.mergeOptions(opts, { dependsOn: [...args.dependsOn] }),
+    pulumi.mergeOptions(opts, {
+      dependsOn: [...args.dependsOn],
+      hooks: { beforeUpdate: [args.consent] },
+    }),
   );
 }
 

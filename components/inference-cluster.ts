@@ -18,6 +18,7 @@ import { parseClusterSpec } from "../core/spec/parse.js";
 import { ClusterSpecError } from "../core/spec/spec-issue.js";
 import { AscendNode } from "./ascend-node.js";
 import { ContainerRuntime } from "./container-runtime.js";
+import { downtimeConsent } from "./downtime-consent.js";
 import { loadNodeScripts } from "./node-scripts.js";
 import { RayCluster } from "./ray-cluster.js";
 import { VllmServe } from "./vllm-serve.js";
@@ -34,6 +35,11 @@ export interface InferenceClusterArgs {
    * @see vLLM 0.23 `docs/usage/security.md`: only `/v1`, `/v2` and `/inference` are guarded
    */
   readonly apiKey?: pulumi.Input<string> | undefined;
+  /**
+   * Consent to stop the group while it serves: the plan hash that the preview and `vllm-cluster summary` print. It holds for that
+   * plan only, so a line that is left behind allows nothing later. Unset = a change that would stop it is refused.
+   */
+  readonly allowDowntimeFor?: string | undefined;
 }
 
 /** What a node of the cluster is for. */
@@ -93,12 +99,13 @@ export class InferenceCluster extends pulumi.ComponentResource {
     );
     const containers = byNode(runtimes, (runtime) => runtime.containerId);
     const started = [...barrier, ...[...runtimes.values()].flatMap((runtime) => runtime.ready)];
+    const consent = downtimeConsent(plan);
     const ray =
       plan.ray === null
         ? undefined
         : new RayCluster(
             plan.names.ray,
-            { plan, containers, dependsOn: started },
+            { plan, containers, dependsOn: started, consent },
             { parent: this },
           );
     const serve = new VllmServe(
@@ -108,6 +115,7 @@ export class InferenceCluster extends pulumi.ComponentResource {
         containers,
         secrets: byNode(staged, (node) => node.secretsId),
         dependsOn: ray === undefined ? started : [ray.commit],
+        consent,
       },
       { parent: this },
     );
@@ -145,6 +153,7 @@ function planFromArgs(args: InferenceClusterArgs): {
   const plan = planCluster(spec, {
     owner: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
     hasApiKey,
+    allowDowntimeFor: args.allowDowntimeFor,
   });
   fromStackFile(() => checkAcceptances(plan));
   return {

@@ -7,6 +7,7 @@ export interface RayClusterArgs {
   /** Container ids by node name. */
   readonly containers: Readonly<Record<string, pulumi.Input<string>>>;
   readonly dependsOn: readonly pulumi.Resource[];
+  readonly consent: pulumi.ResourceHook;
 }
 
 /** Ray over all nodes: ready when every planned node is alive with its own address and its NPUs. */
@@ -26,6 +27,7 @@ export class RayCluster extends pulumi.ComponentResource {
         commit: plan.ray,
         upstream: { containers: args.containers },
         dependsOn: args.dependsOn,
+        consent: args.consent,
       },
       { parent: this },
     );

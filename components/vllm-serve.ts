@@ -9,6 +9,7 @@ export interface VllmServeArgs {
   /** Versions of the secret files by node name. */
   readonly secrets: Readonly<Record<string, pulumi.Input<string>>>;
   readonly dependsOn: readonly pulumi.Resource[];
+  readonly consent: pulumi.ResourceHook;
 }
 
 /**
@@ -31,6 +32,7 @@ export class VllmServe extends pulumi.ComponentResource {
         commit: plan.serve,
         upstream: { containers: args.containers, secrets: args.secrets },
         dependsOn: args.dependsOn,
+        consent: args.consent,
       },
       { parent: this },
     );

@@ -3,6 +3,7 @@ import { planCluster } from "../plan/plan-cluster.js";
 import { parseClusterSpec } from "../spec/parse.js";
 import { ClusterSpecError } from "../spec/spec-issue.js";
 import { type ByNode, type FieldChange, fieldChanges, nodeFieldChanges } from "./field-changes.js";
+import { parseManifest, stopsGroup } from "./manifest.js";
 import { type Inputs, isUnknown, type Preview, type PreviewStep } from "./preview.js";
 
 /** What a preview means for one cluster. */
@@ -199,17 +200,11 @@ function manifestChange(
   const before = json(step?.oldInputs);
   const isNotKnown = isUnknown(step?.newInputs["stdin"]);
   const after = isNotKnown ? planned : json(step?.newInputs);
-  const identity = (manifest: Inputs | undefined) => ({
-    release: manifest?.["release"],
-    containers: manifest?.["containers"],
-    secrets: manifest?.["secrets"],
-  });
   const isUpdate = step?.op === "update" || step?.op === "replace";
   return {
     before,
     after,
-    isRestarted:
-      isUpdate && (isNotKnown || fieldChanges(identity(before), identity(after)).length > 0),
+    isRestarted: isUpdate && stopsGroup(step.oldInputs["stdin"], step.newInputs["stdin"]),
     fields: before === undefined || after === undefined ? [] : manifestFields(before, after),
   };
 }
@@ -385,14 +380,6 @@ function numberOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
-/** An input that is a JSON object in a string; anything else is `undefined`. */
 function json(inputs: Inputs | undefined, key = "stdin"): Inputs | undefined {
-  const text = inputs?.[key];
-  if (typeof text !== "string") return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return value !== null && typeof value === "object" ? (value as Inputs) : undefined;
-  } catch {
-    return undefined;
-  }
+  return parseManifest(inputs?.[key]);
 }

@@ -27,6 +27,7 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
     ["ports", ...node.ports.map(({ first, last }) => `${first}-${last}`)],
     ["file", ownerFile(plan)],
     ["file", nodeFile(plan)],
+    ...(node.name === plan.nodes[0]?.name ? [["file", statusFile(plan)]] : []),
     ["container", plan.containerName],
     ["containers"],
     ["file", node.driverPaths.hccnConf],

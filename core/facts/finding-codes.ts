@@ -278,6 +278,13 @@ export const FINDINGS = {
     seenAs: ["`Every node should have a unique IP address. Got 2 nodes … 3 unique IP addresses`"],
     threads: ["vllm-project/vllm#43095"],
   },
+  DOWNTIME_CONSENT: {
+    column: "consent",
+    meaning:
+      "the head is serving another release than the planned one, so this change would stop it, and the stack has no consent to this plan",
+    fix: "read what restarts (`vllm-cluster summary`), then `pulumi config set allowDowntimeFor <plan hash>`",
+    isAcceptable: false,
+  },
   MEMORY_LOW: {
     column: "host",
     meaning:

@@ -18,6 +18,8 @@ export interface SupervisorStatus {
 
 export interface ProcessStatus {
   readonly state: string;
+  /** Release that it runs, if any. */
+  readonly hash: string | null;
   readonly startedSec: number;
 }
 
@@ -213,7 +215,7 @@ function exitedNext({ unitName }: ClusterPlan, node: string, unit: UnitFact | un
 }
 
 /** `undefined` for anything that is not a status of schema 1: half a file cannot be read, a newer one is not understood. */
-function parseSupervisorStatus(content: string | undefined): SupervisorStatus | undefined {
+export function parseSupervisorStatus(content: string | undefined): SupervisorStatus | undefined {
   if (content === undefined) return undefined;
   let raw: RawStatus;
   try {
@@ -224,6 +226,7 @@ function parseSupervisorStatus(content: string | undefined): SupervisorStatus | 
   if (raw === null || typeof raw !== "object" || raw.schema !== 1) return undefined;
   const process = (part: RawStatus["ray"]): ProcessStatus => ({
     state: part?.state ?? "?",
+    hash: part?.hash ?? null,
     startedSec: part?.started ?? 0,
   });
   return {
@@ -247,14 +250,20 @@ function parseSupervisorStatus(content: string | undefined): SupervisorStatus | 
   };
 }
 
+interface RawProcess {
+  readonly state?: string;
+  readonly hash?: string | null;
+  readonly started?: number | null;
+}
+
 interface RawStatus {
   readonly schema?: number;
   readonly state?: string;
   readonly reason?: string;
   readonly time?: number;
   readonly supervisorStarted?: number;
-  readonly ray?: { readonly state?: string; readonly started?: number | null };
-  readonly serve?: { readonly state?: string; readonly started?: number | null };
+  readonly ray?: RawProcess;
+  readonly serve?: RawProcess;
   readonly warnings?: readonly string[];
   readonly failures?: {
     readonly count?: number;

@@ -1,6 +1,7 @@
 import type { AcceptedFinding } from "../plan/cluster-plan.js";
 import type { GateNode, GatePlan } from "../plan/gate-plan.js";
 import type { Check, CheckContext, Finding, KnownHost } from "./check.js";
+import { consentCheck } from "./checks/consent.js";
 import { hostCheck } from "./checks/host.js";
 import { devicesCheck, modelCheck, mountsCheck } from "./checks/host-paths.js";
 import { imageCheck } from "./checks/image.js";
@@ -29,6 +30,7 @@ export const GATE_CHECKS: readonly Check[] = [
   networkCheck,
   portsCheck,
   ownershipCheck,
+  consentCheck,
   npusCheck,
   freeCheck,
   driverCheck,

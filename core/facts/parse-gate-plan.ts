@@ -24,6 +24,9 @@ const port = z.int().min(1).max(65535);
 const npu = z.int().min(0).max(63);
 
 const gatePlanSchema: z.ZodType<GatePlan> = z.object({
+  plan: line,
+  serve: line,
+  allowDowntimeFor: line.optional(),
   cluster: line,
   owner: line,
   baseDir: line,

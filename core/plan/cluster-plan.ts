@@ -25,6 +25,8 @@ export interface ClusterPlan {
   readonly memory: MemoryPlan;
   readonly endpoint: EndpointPlan;
   readonly names: ClusterNames;
+  /** The plan for which a group that serves may be stopped; see `planHash`. */
+  readonly allowDowntimeFor: string | undefined;
 }
 
 /** What the NPUs' memory is asked to hold. */

@@ -11,6 +11,9 @@ export const CONTAINER_DIR = "/vllm-cluster";
 /** Ray is stopped after serve has drained (up to 30 s), then what is left is swept (up to 30 s), then some air. */
 const STOP_MARGIN_SEC = 90;
 
+/** Docker cannot change it in a container that exists; common changes of `timeouts.stopSec` shall not replace containers. */
+const MIN_STOP_GRACE_SEC = 300;
+
 /** The container of one node, without the runtime hash that is computed over it. */
 export function containerPlan(
   spec: ClusterSpec,
@@ -39,7 +42,7 @@ export function containerPlan(
       "vllm-cluster.cluster": spec.name,
       "vllm-cluster.node": node.name,
     },
-    stopGraceSec: spec.timeouts.stopSec + STOP_MARGIN_SEC,
+    stopGraceSec: Math.max(MIN_STOP_GRACE_SEC, spec.timeouts.stopSec + STOP_MARGIN_SEC),
   };
 }
 

@@ -1,6 +1,7 @@
 import { GUIDE_BUFFSIZE_MB, type MemoryDemand } from "../fit/judge-fit.js";
 import type { Quantization } from "../fit/model-bytes.js";
 import { type HostPathKey, hardwareSeries, type SeriesName } from "../hardware/series.js";
+import { contentHash } from "../render/stable-json.js";
 import type {
   AcceptedFinding,
   ClusterPlan,
@@ -10,11 +11,17 @@ import type {
   PortPlan,
 } from "./cluster-plan.js";
 
-/**
- * What must be true on the hosts before anything starts. Holds only what is checked, so that a change of anything else does
- * not run the checks again.
- */
+/** What must be true on the hosts before anything starts. */
 export interface GatePlan {
+  /**
+   * Hash of everything that runs, so that the checks run before each change of it. Also what
+   * `vllm-ascend:allowDowntimeFor` must be to stop a group that serves something else.
+   */
+  readonly plan: string;
+  /** Release that is going to serve. */
+  readonly serve: string;
+  /** The plan for which a group that serves may be stopped. */
+  readonly allowDowntimeFor?: string | undefined;
   readonly cluster: string;
   readonly owner: string;
   readonly baseDir: string;
@@ -62,6 +69,9 @@ export interface GateNode {
 
 export function gatePlan(plan: ClusterPlan): GatePlan {
   return {
+    plan: planHash(plan),
+    serve: plan.serve.release,
+    ...(plan.allowDowntimeFor === undefined ? {} : { allowDowntimeFor: plan.allowDowntimeFor }),
     cluster: plan.cluster,
     owner: plan.owner,
     baseDir: plan.baseDir,
@@ -87,6 +97,15 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
       shmSizeMib: node.container.shmSizeMib,
     })),
   };
+}
+
+/** Identity of what a plan makes run, on all nodes. */
+export function planHash(plan: ClusterPlan): string {
+  return contentHash({
+    ray: plan.ray?.release ?? null,
+    serve: plan.serve.release,
+    runtimes: plan.nodes.map(({ name, runtime }) => [name, runtime]),
+  });
 }
 
 function gateMemory({ memory }: ClusterPlan): GateMemory {

@@ -27,6 +27,8 @@ export interface PlanOptions {
   readonly owner: string;
   /** Whether the API is guarded; the key itself never enters a plan. */
   readonly hasApiKey: boolean;
+  /** `vllm-ascend:allowDowntimeFor`: the plan for which a group that serves may be stopped. */
+  readonly allowDowntimeFor?: string | undefined;
 }
 
 /** Decides everything about a cluster. Deterministic: no clock, no environment, no randomness. */
@@ -79,6 +81,8 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
     },
     endpoint: endpointPlan(spec, options.hasApiKey),
     names: clusterNames(spec.name),
+    // An emptied line in a stack file is no consent.
+    allowDowntimeFor: options.allowDowntimeFor === "" ? undefined : options.allowDowntimeFor,
   };
 }
 

@@ -34,11 +34,12 @@ export function planReleases(
     spec.topology === "ray"
       ? spec.nodes.map((node) => rayPart(spec, node, runtimeOf(node)))
       : undefined;
-  const rayHash = rayParts === undefined ? null : contentHash({ nodes, parts: rayParts });
+  const rayHash =
+    rayParts === undefined ? null : contentHash({ nodes, parts: rayParts.map(processOf) });
   const serveParts = spec.nodes.map((node) =>
     servePart(spec, node, runtimeOf(node), rayHash, hasApiKey),
   );
-  const serveHash = contentHash({ nodes, parts: serveParts });
+  const serveHash = contentHash({ nodes, parts: serveParts.map(processOf) });
   return {
     rayHash,
     serveHash,
@@ -59,6 +60,15 @@ export function planReleases(
 
 /** What differs from node to node; the list of all nodes is not part of it, else a group's hash would read its square. */
 type ReleasePart = Omit<Release, "hash" | "nodes">;
+
+/**
+ * What the process itself is made of. How long it is waited for and how often it is tried is read by the supervisor
+ * whenever the file changes, and is no reason to restart what runs.
+ */
+function processOf(part: ReleasePart): Partial<ReleasePart> {
+  const { startTimeoutSec, stopTimeoutSec, restart, readiness, ...process } = part;
+  return process;
+}
 
 function rayPart(spec: RayClusterSpec, node: NodeSpec, runtime: string): ReleasePart {
   return {

@@ -57,8 +57,8 @@ describe("renderStatusReport", () => {
   };
   const supervisor = {
     ...{ state: "ready", reason: "", timeSec: 1000, supervisorStartedSec: 10, warnings: [] },
-    ray: { state: "ready", startedSec: 20 },
-    serve: { state: "ready", startedSec: 880 },
+    ray: { state: "ready", hash: null, startedSec: 20 },
+    serve: { state: "ready", hash: null, startedSec: 880 },
     failures: { count: 0, last: null },
   };
   const head: NodeStatus = {
@@ -75,7 +75,7 @@ describe("renderStatusReport", () => {
   }
 
   it("ends with the verdict", () => {
-    const serve = { state: "stopped", startedSec: 0 };
+    const serve = { state: "stopped", hash: null, startedSec: 0 };
     assertGolden(
       "status/serving.txt",
       report(head, { ...worker, supervisor: { ...supervisor, serve } }),
@@ -83,7 +83,7 @@ describe("renderStatusReport", () => {
   });
 
   it("says of a headless member that it serves through the head, and shows no Ray without Ray", () => {
-    const serving = { ...supervisor, ray: { state: "stopped", startedSec: 0 } };
+    const serving = { ...supervisor, ray: { state: "stopped", hash: null, startedSec: 0 } };
     assertGolden(
       "status/serving-headless.txt",
       report(
@@ -102,7 +102,7 @@ describe("renderStatusReport", () => {
         reason: "node1 is not connected",
         warnings: ["the disk is nearly full"],
       },
-      serve: { state: "stopped", startedSec: 0 },
+      serve: { state: "stopped", hash: null, startedSec: 0 },
     };
     const { supervisor: _, ...silent } = worker;
     assertGolden(

@@ -169,6 +169,42 @@ describe("the life of a cluster", function () {
     assert.ok(!text.includes(API_KEY));
   });
 
+  it("refuses to stop the group that serves unless the stack agrees to this very plan, and touches nothing", async () => {
+    const before = await stack.running();
+    await stack.withChange(
+      (cluster) => {
+        cluster.container = { ...cluster.container, shmSizeGib: 2 };
+      },
+      async () => {
+        await stack.withdrawConsent();
+        const preview = await stack.pulumi("preview");
+        assert.equal(preview.code, 0, preview.text);
+        const [, hash] = /allowDowntimeFor ([0-9a-f]{16})/.exec(preview.text) ?? [];
+        assert.ok(hash !== undefined, preview.text);
+        const { code, text } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(text, /DOWNTIME_CONSENT/);
+        assert.match(text, new RegExp(`allowDowntimeFor ${hash}`));
+      },
+    );
+    assert.deepEqual(await stack.running(), before);
+    assert.match(await stack.mustUp(), /unchanged/);
+    assert.deepEqual(await stack.running(), before);
+  });
+
+  it("refuses a new API key without consent, though no host can tell", async () => {
+    const before = await stack.running();
+    await stack.withdrawConsent();
+    await stack.project.setApiKey("a-key-nobody-agreed-to");
+    const { code, text } = await stack.up();
+    assert.notEqual(code, 0);
+    assert.match(text, /this change stops a group that may be serving/);
+    assert.deepEqual(await stack.running(), before);
+    await stack.project.setApiKey(API_KEY);
+    await stack.change(() => undefined);
+    await stack.mustUp();
+  });
+
   it("restarts serve only for a flag of serve", async () => {
     const result = await restarted((cluster) => {
       cluster.serve.maxNumSeqs = 16;

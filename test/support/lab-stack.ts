@@ -2,10 +2,12 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-
 import { parsePreview } from "../../core/changes/preview.js";
+import { planHash } from "../../core/plan/gate-plan.js";
+import { planCluster } from "../../core/plan/plan-cluster.js";
 import type { ClusterSpecInput, Topology } from "../../core/spec/cluster-spec.js";
-
+import { parseClusterSpec } from "../../core/spec/parse.js";
+import { ClusterSpecError } from "../../core/spec/spec-issue.js";
 import { type Lab, labUp } from "../../tools/lab/lab.mjs";
 import { labCluster } from "../../tools/lab-stack/lab-cluster.mjs";
 import { LabProject } from "../../tools/lab-stack/project.mjs";
@@ -72,7 +74,7 @@ export class LabStack {
     const stack = new LabStack(lab, project, labCluster(lab, options));
     await project.init();
     await project.setApiKey(API_KEY);
-    await project.setCluster(stack.cluster);
+    await stack.write(stack.cluster);
     return stack;
   }
 
@@ -86,7 +88,13 @@ export class LabStack {
   /** Writes another cluster into the stack file. */
   async replace(cluster: ClusterSpecInput): Promise<void> {
     this.cluster = cluster;
+    await this.write(cluster);
+  }
+
+  /** With the consent that a person would give after reading the preview. */
+  private async write(cluster: ClusterSpecInput): Promise<void> {
     await this.project.setCluster(cluster);
+    await this.project.setConfig("allowDowntimeFor", planHashOf(cluster));
   }
 
   /** Runs `work` with a changed stack file, then puts the file back. */
@@ -100,8 +108,13 @@ export class LabStack {
       return await work();
     } finally {
       this.cluster = before;
-      await this.project.setCluster(before);
+      await this.write(before);
     }
+  }
+
+  /** Until the next change of the stack file. */
+  async withdrawConsent(): Promise<void> {
+    await this.project.setConfig("allowDowntimeFor", undefined);
   }
 
   async pulumi(...args: string[]): Promise<CommandResult> {
@@ -238,6 +251,17 @@ export class LabStack {
 
 function processIdentity({ hash, epoch, pid, started }: ProcessStatus): string {
   return `${hash} epoch ${epoch} pid ${pid} started ${started}`;
+}
+
+/** What `vllm-ascend:allowDowntimeFor` must be; empty for a cluster that has no plan because it is not valid. */
+function planHashOf(cluster: ClusterSpecInput): string {
+  try {
+    const owner = `organization/vllm-ascend/${STACK}`;
+    return planHash(planCluster(parseClusterSpec(cluster), { owner, hasApiKey: true }));
+  } catch (error) {
+    if (error instanceof ClusterSpecError) return "";
+    throw error;
+  }
 }
 
 /** The changes of a preview as `op type::name`, sorted; resources that stay are left out. */

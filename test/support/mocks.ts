@@ -13,6 +13,7 @@ export interface RegisteredResource {
   readonly replaceOnChanges: readonly string[];
   readonly hideDiffs: readonly string[];
   readonly additionalSecretOutputs: readonly string[];
+  readonly beforeUpdateHooks: readonly string[];
 }
 
 interface RegisterRequest {
@@ -24,6 +25,7 @@ interface RegisterRequest {
   getReplaceonchangesList(): string[];
   getHidediffsList(): string[];
   getAdditionalsecretoutputsList(): string[];
+  getHooks(): { getBeforeUpdateList(): string[] } | undefined;
 }
 
 type Register = (
@@ -46,6 +48,9 @@ export async function runWithMocks(
   const inputs: { type: string; name: string; inputs: Record<string, unknown> }[] = [];
   const monitor = MockMonitor.prototype as unknown as { registerResource: Register };
   const original = monitor.registerResource;
+  // A resource with hooks waits for an answer that the mocks of this SDK never give.
+  (MockMonitor.prototype as unknown as { registerResourceHook: Register }).registerResourceHook =
+    async (_request, callback) => callback(null, {});
   monitor.registerResource = function registerResource(request, callback) {
     options.set(`${request.getType()}::${request.getName()}`, request);
     return original.call(this, request, callback);
@@ -86,6 +91,7 @@ export async function runWithMocks(
     replaceOnChanges: request.getReplaceonchangesList(),
     hideDiffs: request.getHidediffsList(),
     additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+    beforeUpdateHooks: request.getHooks()?.getBeforeUpdateList() ?? [],
   }));
 }
 

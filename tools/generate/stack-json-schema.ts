@@ -62,6 +62,11 @@ export function stackJsonSchema(): object {
             required: ["secure"],
             additionalProperties: false,
           },
+          "vllm-ascend:allowDowntimeFor": {
+            description:
+              "Consent to stop the group while it serves: the plan hash that `vllm-cluster summary` prints. Holds for that plan only.",
+            type: ["string", "integer"],
+          },
         },
       },
     },

@@ -64,6 +64,9 @@ export function goodAnswer(plan: GatePlan, node: GateNode): string {
     ["ports", "ok"],
     ["file", `${plan.baseDir}/owner`, "found", base64(`${plan.owner}\n`)],
     ["file", `${plan.baseDir}/node`, "found", base64(`${node.name}\n`)],
+    ...(node.name === plan.nodes[0]?.name
+      ? [["file", `${plan.baseDir}/out/status.json`, "missing"]]
+      : []),
     [
       ...["container", plan.containerName, "present", OWN_CONTAINER_ID, "running", "0"],
       ...[plan.owner, node.name, ""],

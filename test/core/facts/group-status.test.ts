@@ -51,7 +51,11 @@ describe("readNodeStatus", () => {
     const status = read(head);
     assert.equal(status.problem, undefined);
     assert.equal(status.supervisor?.state, "ready");
-    assert.deepEqual(status.supervisor?.serve, { state: "ready", startedSec: NOW - 600 });
+    assert.deepEqual(status.supervisor?.serve, {
+      state: "ready",
+      hash: null,
+      startedSec: NOW - 600,
+    });
     assert.deepEqual(status.unit, { active: "active", enabled: "enabled" });
   });
 

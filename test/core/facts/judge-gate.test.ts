@@ -370,6 +370,55 @@ describe("judgeGate", () => {
     });
   }
 
+  describe("the consent to stop a group", () => {
+    const status = (state: string, serve: string) =>
+      base64(JSON.stringify({ schema: 1, state, serve: { state: "ready", hash: serve } }));
+    const answers = (state: string, serve: string) =>
+      goodAnswer(plan, node0).replace(
+        "status.json\tmissing",
+        `status.json\tfound\t${status(state, serve)}`,
+      );
+    const headReports = (head: string) => [
+      hostReport(head, goodPeerAnswer(plan, node0)),
+      report(good),
+    ];
+    const found = (head: string, of = plan) =>
+      judgeGate(of, headReports(head)).findings.map(({ node, code }) => [node, code]);
+
+    it("is asked for when the head serves another release", () => {
+      const { findings } = judgeGate(plan, headReports(answers("ready", "old")));
+      assert.deepEqual(
+        findings.map(({ node, code, result }) => [node, code, result]),
+        [["node0", "DOWNTIME_CONSENT", "fail"]],
+      );
+      assert.match(findings[0]!.fix, new RegExp(`allowDowntimeFor ${plan.plan}$`));
+    });
+
+    it("is unknown, not a pass, where the head's status was not told", () => {
+      const head = goodAnswer(plan, node0).replace(/\nfile\t[^\t]*status\.json\t[^\n]*/, "");
+      const { findings } = judgeGate(plan, headReports(head));
+      assert.deepEqual(
+        findings.map(({ check, result }) => [check, result]),
+        [["consent", "unknown"]],
+      );
+    });
+
+    it("is given for this plan only", () => {
+      const head = answers("ready", "old");
+      assert.deepEqual(found(head, { ...plan, allowDowntimeFor: plan.plan }), []);
+      assert.deepEqual(found(head, { ...plan, allowDowntimeFor: "0123456789abcdef" }), [
+        ["node0", "DOWNTIME_CONSENT"],
+      ]);
+    });
+
+    it("is not needed where nothing is lost: same release, not serving, container stopped or absent", () => {
+      assert.deepEqual(found(answers("ready", plan.serve)), []);
+      assert.deepEqual(found(answers("down", "old")), []);
+      assert.deepEqual(found(answers("ready", "old").replace("\trunning\t", "\texited\t")), []);
+      assert.deepEqual(found(goodAnswer(plan, node0)), []);
+    });
+  });
+
   it("takes the ports of a foreign container of our name for busy", () => {
     const { findings } = judge(without(`running\t0\t${plan.owner}\t`, "running\t0\tother\t"));
     assert.deepEqual(
@@ -507,8 +556,9 @@ describe("judgeGate", () => {
       goodReport(plan, node0),
       { ...hostReport("", "facts\t1\nend\n"), facts },
     ]);
-    const { ssh, root, ...others } = rows[1]!.cells;
-    assert.deepEqual([ssh, root], ["pass", "pass"]);
+    // Only the head is asked what it serves.
+    const { ssh, root, consent, ...others } = rows[1]!.cells;
+    assert.deepEqual([ssh, root, consent], ["pass", "pass", "pass"]);
     // What cannot be told of link, ping and TLS must block.
     const blocking = ["npu-net", "tls", "npu-ping"];
     for (const [check, cell] of Object.entries(others)) {
@@ -576,6 +626,7 @@ describe("judgeGate", () => {
     const tested = new Set<string>([
       ...[...BAD_CASES, ...CLUSTER_BAD_CASES].map(({ code }) => code),
       ...Object.values(failureCodes),
+      "DOWNTIME_CONSENT",
     ]);
     assert.deepEqual(
       FINDING_CODES.filter((code) => !tested.has(code)),

@@ -246,14 +246,14 @@ describe("planCluster", () => {
       (raw) => {
         raw.serve.maxNumSeqs = 26;
       },
-      { runtime: false, ray: false, serve: true, gate: false },
+      { runtime: false, ray: false, serve: true, gate: true },
     ],
     [
       "an environment variable",
       (raw) => {
         raw.env = { HCCL_BUFFSIZE: "512" };
       },
-      { runtime: false, ray: true, serve: true, gate: false },
+      { runtime: false, ray: true, serve: true, gate: true },
     ],
     [
       "the image",

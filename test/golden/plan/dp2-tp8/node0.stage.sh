@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-8cb9038fb2b1efa3.json <<'END-7429c7328de1'
+put in/releases/serve-c5323acb39f1999f.json <<'END-3343bb1f3763'
 {
  "cluster": "qwen",
  "command": [
@@ -64,7 +64,7 @@ put in/releases/serve-8cb9038fb2b1efa3.json <<'END-7429c7328de1'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "8cb9038fb2b1efa3",
+ "hash": "c5323acb39f1999f",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -98,14 +98,14 @@ put in/releases/serve-8cb9038fb2b1efa3.json <<'END-7429c7328de1'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "f8dfcbbfbe416cf9",
+ "runtime": "0f61d59d4372a339",
  "secretEnv": {
   "VLLM_API_KEY": "api-key"
  },
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-7429c7328de1
+END-3343bb1f3763
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -146,7 +146,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-8cb9038fb2b1efa3.json 'serve-*.json'
+prune in/releases serve-c5323acb39f1999f.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

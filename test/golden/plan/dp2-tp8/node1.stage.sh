@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-8cb9038fb2b1efa3.json <<'END-27b0019426d7'
+put in/releases/serve-c5323acb39f1999f.json <<'END-fbf0662290aa'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/serve-8cb9038fb2b1efa3.json <<'END-27b0019426d7'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "8cb9038fb2b1efa3",
+ "hash": "c5323acb39f1999f",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -86,12 +86,12 @@ put in/releases/serve-8cb9038fb2b1efa3.json <<'END-27b0019426d7'
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "4a7e44e8265eb588",
+ "runtime": "9a22df30381f61fb",
  "secretEnv": {},
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-27b0019426d7
+END-fbf0662290aa
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -132,7 +132,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-8cb9038fb2b1efa3.json 'serve-*.json'
+prune in/releases serve-c5323acb39f1999f.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-d526612f57d8a836.json <<'END-f0c68fbe9586'
+put in/releases/serve-c2c6f307ce76d094.json <<'END-f06cb13a9726'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/serve-d526612f57d8a836.json <<'END-f0c68fbe9586'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "d526612f57d8a836",
+ "hash": "c2c6f307ce76d094",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -96,14 +96,14 @@ put in/releases/serve-d526612f57d8a836.json <<'END-f0c68fbe9586'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "f8dfcbbfbe416cf9",
+ "runtime": "0f61d59d4372a339",
  "secretEnv": {
   "VLLM_API_KEY": "api-key"
  },
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-f0c68fbe9586
+END-f06cb13a9726
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -144,7 +144,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-d526612f57d8a836.json 'serve-*.json'
+prune in/releases serve-c2c6f307ce76d094.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

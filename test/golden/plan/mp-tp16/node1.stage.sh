@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-d526612f57d8a836.json <<'END-05597f303cd3'
+put in/releases/serve-c2c6f307ce76d094.json <<'END-42829cc5e35a'
 {
  "cluster": "qwen",
  "command": [
@@ -62,7 +62,7 @@ put in/releases/serve-d526612f57d8a836.json <<'END-05597f303cd3'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "d526612f57d8a836",
+ "hash": "c2c6f307ce76d094",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -85,12 +85,12 @@ put in/releases/serve-d526612f57d8a836.json <<'END-05597f303cd3'
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "4a7e44e8265eb588",
+ "runtime": "9a22df30381f61fb",
  "secretEnv": {},
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-05597f303cd3
+END-42829cc5e35a
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -131,7 +131,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-d526612f57d8a836.json 'serve-*.json'
+prune in/releases serve-c2c6f307ce76d094.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

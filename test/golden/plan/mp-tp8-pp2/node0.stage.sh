@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-22271a7cdd72b3cf.json <<'END-c323dddcf11d'
+put in/releases/serve-5834204531460f64.json <<'END-44a536b2695e'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/serve-22271a7cdd72b3cf.json <<'END-c323dddcf11d'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "22271a7cdd72b3cf",
+ "hash": "5834204531460f64",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -96,14 +96,14 @@ put in/releases/serve-22271a7cdd72b3cf.json <<'END-c323dddcf11d'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "f8dfcbbfbe416cf9",
+ "runtime": "0f61d59d4372a339",
  "secretEnv": {
   "VLLM_API_KEY": "api-key"
  },
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-c323dddcf11d
+END-44a536b2695e
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -144,7 +144,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-22271a7cdd72b3cf.json 'serve-*.json'
+prune in/releases serve-5834204531460f64.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

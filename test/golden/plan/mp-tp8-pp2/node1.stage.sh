@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core)
-put in/releases/serve-22271a7cdd72b3cf.json <<'END-e6dc9743c38e'
+put in/releases/serve-5834204531460f64.json <<'END-5f11e02394e5'
 {
  "cluster": "qwen",
  "command": [
@@ -62,7 +62,7 @@ put in/releases/serve-22271a7cdd72b3cf.json <<'END-e6dc9743c38e'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "22271a7cdd72b3cf",
+ "hash": "5834204531460f64",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -85,12 +85,12 @@ put in/releases/serve-22271a7cdd72b3cf.json <<'END-e6dc9743c38e'
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "4a7e44e8265eb588",
+ "runtime": "9a22df30381f61fb",
  "secretEnv": {},
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-e6dc9743c38e
+END-5f11e02394e5
 put bin/commit.sh <<'END-07de6b17a9b2'
 # commit.sh
 END-07de6b17a9b2
@@ -131,7 +131,7 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases serve-22271a7cdd72b3cf.json 'serve-*.json'
+prune in/releases serve-5834204531460f64.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core in/vllm)
-put in/releases/ray-c43b99288eab6b77.json <<'END-4c9d6fc2e84e'
+put in/releases/ray-337b93b15a09c3bf.json <<'END-e0a2b67c554a'
 {
  "cluster": "qwen",
  "command": [
@@ -63,7 +63,7 @@ put in/releases/ray-c43b99288eab6b77.json <<'END-4c9d6fc2e84e'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "c43b99288eab6b77",
+ "hash": "337b93b15a09c3bf",
  "kind": "ray",
  "node": "node0",
  "nodes": [
@@ -94,13 +94,13 @@ put in/releases/ray-c43b99288eab6b77.json <<'END-4c9d6fc2e84e'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "f8dfcbbfbe416cf9",
+ "runtime": "0f61d59d4372a339",
  "secretEnv": {},
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-4c9d6fc2e84e
-put in/releases/serve-37ffef0098723667.json <<'END-bbd9c3a445eb'
+END-e0a2b67c554a
+put in/releases/serve-1e40eaba77c56aed.json <<'END-a101c023a94a'
 {
  "cluster": "qwen",
  "command": [
@@ -132,7 +132,7 @@ put in/releases/serve-37ffef0098723667.json <<'END-bbd9c3a445eb'
   "VLLM_HOST_IP": "10.0.0.11",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "37ffef0098723667",
+ "hash": "1e40eaba77c56aed",
  "kind": "serve",
  "node": "node0",
  "nodes": [
@@ -150,7 +150,7 @@ put in/releases/serve-37ffef0098723667.json <<'END-bbd9c3a445eb'
  "ports": [
   8000
  ],
- "ray": "c43b99288eab6b77",
+ "ray": "337b93b15a09c3bf",
  "readiness": {
   "maxTokens": 8,
   "model": "qwen",
@@ -164,14 +164,14 @@ put in/releases/serve-37ffef0098723667.json <<'END-bbd9c3a445eb'
   "maxFailures": 5
  },
  "role": "head",
- "runtime": "f8dfcbbfbe416cf9",
+ "runtime": "0f61d59d4372a339",
  "secretEnv": {
   "VLLM_API_KEY": "api-key"
  },
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-bbd9c3a445eb
+END-a101c023a94a
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
@@ -215,8 +215,8 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases ray-c43b99288eab6b77.json 'ray-*.json'
-prune in/releases serve-37ffef0098723667.json 'serve-*.json'
+prune in/releases ray-337b93b15a09c3bf.json 'ray-*.json'
+prune in/releases serve-1e40eaba77c56aed.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

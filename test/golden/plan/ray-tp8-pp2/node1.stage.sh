@@ -29,7 +29,7 @@ prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one 
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core in/vllm)
-put in/releases/ray-c43b99288eab6b77.json <<'END-a950c8c5ece9'
+put in/releases/ray-337b93b15a09c3bf.json <<'END-f3030f4201d7'
 {
  "cluster": "qwen",
  "command": [
@@ -61,7 +61,7 @@ put in/releases/ray-c43b99288eab6b77.json <<'END-a950c8c5ece9'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "c43b99288eab6b77",
+ "hash": "337b93b15a09c3bf",
  "kind": "ray",
  "node": "node1",
  "nodes": [
@@ -91,13 +91,13 @@ put in/releases/ray-c43b99288eab6b77.json <<'END-a950c8c5ece9'
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "4a7e44e8265eb588",
+ "runtime": "9a22df30381f61fb",
  "secretEnv": {},
  "startTimeoutSec": 300,
  "stopTimeoutSec": 30
 }
-END-a950c8c5ece9
-put in/releases/serve-37ffef0098723667.json <<'END-2c84c23c3208'
+END-f3030f4201d7
+put in/releases/serve-1e40eaba77c56aed.json <<'END-27991ed7e3dd'
 {
  "cluster": "qwen",
  "command": null,
@@ -113,7 +113,7 @@ put in/releases/serve-37ffef0098723667.json <<'END-2c84c23c3208'
   "VLLM_HOST_IP": "10.0.0.12",
   "VLLM_NO_USAGE_STATS": "1"
  },
- "hash": "37ffef0098723667",
+ "hash": "1e40eaba77c56aed",
  "kind": "serve",
  "node": "node1",
  "nodes": [
@@ -129,19 +129,19 @@ put in/releases/serve-37ffef0098723667.json <<'END-2c84c23c3208'
   }
  ],
  "ports": [],
- "ray": "c43b99288eab6b77",
+ "ray": "337b93b15a09c3bf",
  "restart": {
   "backoffMaxSec": 60,
   "backoffSec": 2,
   "maxFailures": 5
  },
  "role": "member",
- "runtime": "4a7e44e8265eb588",
+ "runtime": "9a22df30381f61fb",
  "secretEnv": {},
  "startTimeoutSec": 3600,
  "stopTimeoutSec": 60
 }
-END-2c84c23c3208
+END-27991ed7e3dd
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
@@ -185,8 +185,8 @@ from supervisor.__main__ import main
 
 sys.exit(main())
 END-1fee1f569eef
-prune in/releases ray-c43b99288eab6b77.json 'ray-*.json'
-prune in/releases serve-37ffef0098723667.json 'serve-*.json'
+prune in/releases ray-337b93b15a09c3bf.json 'ray-*.json'
+prune in/releases serve-1e40eaba77c56aed.json 'serve-*.json'
 prune in supervisor-0afd91027df010a8 'supervisor-*'
 }
 main

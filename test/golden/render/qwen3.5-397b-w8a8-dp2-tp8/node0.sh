@@ -33,7 +33,7 @@ docker run \
   --runtime=runc \
   --security-opt=no-new-privileges \
   --restart=no \
-  --stop-timeout=150 \
+  --stop-timeout=300 \
   --log-driver=json-file \
   --log-opt=max-size=20m \
   --log-opt=max-file=3 \
@@ -41,7 +41,7 @@ docker run \
   --label=vllm-cluster.cluster=qwen35-397b \
   --label=vllm-cluster.node=node0 \
   quay.io/ascend/vllm-ascend@sha256:0000000000000000000000000000000000000000000000000000000000000000 \
-  bash -c '[ ! -r /usr/local/Ascend/ascend-toolkit/set_env.sh ] || . /usr/local/Ascend/ascend-toolkit/set_env.sh; [ ! -r /usr/local/Ascend/nnal/atb/set_env.sh ] || . /usr/local/Ascend/nnal/atb/set_env.sh; exec "$@"' supervisor python3 -u /vllm-cluster/in/supervisor run --cluster=qwen35-397b --node=node0 --role=head --head=192.0.2.11:26380 --runtime=92d49c03277729a8
+  bash -c '[ ! -r /usr/local/Ascend/ascend-toolkit/set_env.sh ] || . /usr/local/Ascend/ascend-toolkit/set_env.sh; [ ! -r /usr/local/Ascend/nnal/atb/set_env.sh ] || . /usr/local/Ascend/nnal/atb/set_env.sh; exec "$@"' supervisor python3 -u /vllm-cluster/in/supervisor run --cluster=qwen35-397b --node=node0 --role=head --head=192.0.2.11:26380 --runtime=832af45104620f15
 
 # In the container (docker exec -it vllm-cluster-qwen35-397b bash): the environment of vLLM.
 export HF_HUB_OFFLINE=1

@@ -33,7 +33,7 @@ docker run \
   --runtime=runc \
   --security-opt=no-new-privileges \
   --restart=no \
-  --stop-timeout=150 \
+  --stop-timeout=300 \
   --log-driver=json-file \
   --log-opt=max-size=20m \
   --log-opt=max-file=3 \
@@ -41,7 +41,7 @@ docker run \
   --label=vllm-cluster.cluster=qwen35-397b \
   --label=vllm-cluster.node=node1 \
   quay.io/ascend/vllm-ascend@sha256:0000000000000000000000000000000000000000000000000000000000000000 \
-  bash -c '[ ! -r /usr/local/Ascend/ascend-toolkit/set_env.sh ] || . /usr/local/Ascend/ascend-toolkit/set_env.sh; [ ! -r /usr/local/Ascend/nnal/atb/set_env.sh ] || . /usr/local/Ascend/nnal/atb/set_env.sh; exec "$@"' supervisor python3 -u /vllm-cluster/in/supervisor run --cluster=qwen35-397b --node=node1 --role=member --head=192.0.2.11:26380 --runtime=5db4e628422e88e7
+  bash -c '[ ! -r /usr/local/Ascend/ascend-toolkit/set_env.sh ] || . /usr/local/Ascend/ascend-toolkit/set_env.sh; [ ! -r /usr/local/Ascend/nnal/atb/set_env.sh ] || . /usr/local/Ascend/nnal/atb/set_env.sh; exec "$@"' supervisor python3 -u /vllm-cluster/in/supervisor run --cluster=qwen35-397b --node=node1 --role=member --head=192.0.2.11:26380 --runtime=035934bfb5611d06
 
 # In the container (docker exec -it vllm-cluster-qwen35-397b bash): the environment of vLLM.
 export HF_HUB_OFFLINE=1
