@@ -15,7 +15,7 @@ export function downtimeConsent(plan: ClusterPlan): pulumi.ResourceHook {
       if (plan.allowDowntimeFor === hash || !stopsGroup(stdin(oldInputs), stdin(newInputs))) return;
       const text = `${plan.cluster}: this change stops a group that may be serving. Read what restarts (vllm-cluster summary), then agree to it: pulumi config set allowDowntimeFor ${hash}`;
       if (!pulumi.runtime.isDryRun()) throw new Error(text);
-      pulumi.log.warn(text);
+      void pulumi.log.warn(text);
     },
     { onDryRun: true },
   );
