@@ -1,6 +1,7 @@
 import type { DiffResult } from "@pulumi/pulumi/provider/index.js";
 import type { z } from "zod";
 import type { InputIssue } from "../core/gpustack/rules.js";
+import { lowerFirst } from "../core/spec/spec-issue.js";
 import type { GpustackApi } from "./gpustack-api.js";
 import { hasUnknown, type PropertyMap, UNKNOWN, valueAt } from "./property-values.js";
 
@@ -85,8 +86,4 @@ function propertyPath(path: readonly PropertyKey[]): string {
     if (typeof key === "number") return `${text}[${key}]`;
     return text === "" ? String(key) : `${text}.${String(key)}`;
   }, "");
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

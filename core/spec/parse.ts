@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type ClusterSpec, clusterSpecSchema } from "./cluster-spec.js";
 import { nearestWord } from "./nearest.js";
 import { checkClusterRules } from "./rules.js";
-import { ClusterSpecError, type SpecIssue, shortened } from "./spec-issue.js";
+import { ClusterSpecError, lowerFirst, type SpecIssue, shortened } from "./spec-issue.js";
 import { checkTopologyFields, specOfTopology } from "./topology-fields.js";
 
 /**
@@ -72,10 +72,6 @@ function gotText(issue: z.core.$ZodIssue): string {
   // JSON has no word for NaN and infinity, and none for functions.
   const text = typeof input === "number" ? String(input) : JSON.stringify(input);
   return `, got ${shortened(text ?? typeof input, 80)}`;
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** The keys that the schema knows at a path; array indexes step into the element. */

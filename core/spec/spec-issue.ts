@@ -31,3 +31,8 @@ export function renderIssues(issues: readonly SpecIssue[]): string {
 export function shortened(text: string, maxLength: number): string {
   return text.length > maxLength ? `${text.slice(0, maxLength - 3).toWellFormed()}...` : text;
 }
+
+/** A message of zod as the rest of a line. */
+export function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -7,6 +7,7 @@ import { labUp, listLabs, openLab, takeDown } from "../lab/lab.mjs";
 import { complete } from "../lab-stack/complete.mjs";
 import { requireMemoryForFullShape, TOPOLOGIES } from "../lab-stack/full-shape.mjs";
 import { labCluster } from "../lab-stack/lab-cluster.mjs";
+import { planHashOf } from "../lab-stack/plan-hash.mjs";
 import { LabProject } from "../lab-stack/project.mjs";
 import { ensureDist } from "../setup/dist.mjs";
 import { cacheDir, repoDir } from "../setup/paths.mjs";
@@ -78,8 +79,11 @@ async function up(profile, shape) {
   const project = projectOf(toolchain, lab);
   await numbered(3, "stack on a copy of its own", async () => {
     await project.init();
-    await project.setCluster(labCluster(lab, shape));
+    const cluster = labCluster(lab, shape);
+    await project.setCluster(cluster);
     await project.setApiKey(apiKey());
+    // Another topology on a running demo stops what serves; whoever asked for it has agreed.
+    await project.setConfig("allowDowntimeFor", await planHashOf(cluster, STACK));
   });
   const steps = ["files", "containers", ...(shape.topology === "ray" ? ["Ray"] : []), "vLLM"];
   await numbered(4, `pulumi up: ${steps.join(", ")}, a completion`, () =>
