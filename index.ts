@@ -18,6 +18,7 @@ const deployed =
         url: config.getSecret("gpustackUrl"),
         apiKey: config.getSecret("gpustackApiKey"),
         inferenceKey: config.getSecret("gpustackInferenceKey"),
+        secretEnv: config.getSecretObject("gpustackSecretEnv"),
       });
 
 export const { model, curl } = deployed;

@@ -6,6 +6,7 @@ import { addDoctorCommand } from "./commands/doctor.js";
 import { addFactsCommand } from "./commands/facts.js";
 import { addFitCommand } from "./commands/fit.js";
 import { addGateCommand } from "./commands/gate.js";
+import { addGpustackCommand } from "./commands/gpustack.js";
 import { addHostkeysCommand } from "./commands/hostkeys.js";
 import { addLintCommand } from "./commands/lint.js";
 import { addLogsCommand } from "./commands/logs.js";
@@ -40,6 +41,7 @@ addLogsCommand(program);
 addSwitchCommands(program);
 addCompleteCommand(program);
 addChatCommand(program);
+addGpustackCommand(program);
 
 // Options of commands are usage errors too; commander copies exitOverride only to commands made after it was set.
 try {

@@ -2,9 +2,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { parse as parseYaml } from "yaml";
+import {
+  type GpustackInput,
+  type GpustackPlan,
+  planGpustack,
+  specOfGpustack,
+} from "../core/gpustack/cluster.js";
 import type { ClusterPlan, NodePlan } from "../core/plan/cluster-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
-import type { ClusterSpec } from "../core/spec/cluster-spec.js";
+import type { ClusterSpec, ClusterSpecInput } from "../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
 import { ClusterSpecError } from "../core/spec/spec-issue.js";
 import { messageOf, UsageError } from "./errors.js";
@@ -29,6 +35,8 @@ export function addStackOptions(command: Command): Command {
 export interface LoadedStack {
   readonly spec: ClusterSpec;
   readonly plan: ClusterPlan;
+  /** Set when the cluster is deployed through GPUStack; then nothing of `plan` runs on the hosts. */
+  readonly gpustack?: GpustackStack;
   /** Whether the API is guarded by a key. */
   readonly hasApiKey: boolean;
   /** As for pulumi: `<name>` or `<organization>/<project>/<name>`. */
@@ -40,9 +48,25 @@ export interface LoadedStack {
   readonly namespace: string;
 }
 
-/** As `loadStack`, the plan only. */
-export function loadStackPlan(options: StackOptions): ClusterPlan {
-  return loadStack(options).plan;
+/** A stack that is deployed through GPUStack. */
+export interface GpustackStack {
+  readonly plan: GpustackPlan;
+  /** Keys of the configuration, without namespace, that are set beside the cluster, e.g. `gpustackUrl`. */
+  readonly configKeys: ReadonlySet<string>;
+}
+
+/**
+ * As `loadStack`, the plan only.
+ *
+ * @param instead for commands about what runs on the hosts: what to do when the stack is deployed through GPUStack
+ * @throws UsageError with that.
+ */
+export function loadStackPlan(options: StackOptions, instead?: string): ClusterPlan {
+  const { plan, gpustack, name } = loadStack(options);
+  if (gpustack !== undefined && instead !== undefined) {
+    throw new UsageError(`stack ${name} is deployed through GPUStack: ${instead}`);
+  }
+  return plan;
 }
 
 /**
@@ -61,18 +85,27 @@ export function loadStack(options: StackOptions): LoadedStack {
   const organization = names.length === 3 ? names[0]! : "organization";
   const projectName = names.length === 3 ? names[1]! : project.name;
   const raw = config[`${project.name}:cluster`];
+  const gpustack = config[`${project.name}:gpustack`] as GpustackInput | undefined;
   if (raw === undefined) {
     throw new UsageError(`${file} has no key ${project.name}:cluster below config:`);
   }
   try {
-    const spec = parseClusterSpec(raw);
+    const gpustackPlan =
+      gpustack === undefined ? undefined : planGpustack(raw as ClusterSpecInput, gpustack);
+    const spec =
+      gpustack === undefined ? parseClusterSpec(raw) : specOfGpustack(raw as ClusterSpecInput);
     const hasApiKey = config[`${project.name}:apiKey`] !== undefined;
     const plan = planCluster(spec, {
       owner: `${organization}/${projectName}/${stack}`,
       hasApiKey,
       allowDowntimeFor: consent(config[`${project.name}:allowDowntimeFor`]),
     });
-    return { spec, plan, hasApiKey, name, file, projectDir: project.dir, namespace: project.name };
+    const place = { name, file, projectDir: project.dir, namespace: project.name };
+    const through =
+      gpustackPlan === undefined
+        ? {}
+        : { gpustack: { plan: gpustackPlan, configKeys: configKeys(config, project.name) } };
+    return { spec, plan, hasApiKey, ...place, ...through };
   } catch (error) {
     if (error instanceof ClusterSpecError) throw new UsageError(`${file}: ${error.message}`);
     throw error;
@@ -95,6 +128,30 @@ export function selectNodes(plan: ClusterPlan, name: string | undefined): readon
 /** YAML reads a hash of digits only as a number. */
 function consent(value: unknown): string | undefined {
   return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
+}
+
+/** Where the file of a stack is or will be, which need not exist. */
+export function stackPlace(
+  options: StackOptions,
+): Omit<LoadedStack, "spec" | "plan" | "hasApiKey" | "gpustack"> {
+  const name = stackName(options);
+  const project = findProject(process.cwd(), options.file);
+  const path = join(project.dir, project.stackConfigDir, `Pulumi.${name.split("/").at(-1)!}.yaml`);
+  return {
+    name,
+    file: options.file ?? path,
+    projectDir: project.dir,
+    namespace: project.name,
+  };
+}
+
+function configKeys(config: Readonly<Record<string, unknown>>, namespace: string) {
+  const prefix = `${namespace}:`;
+  return new Set(
+    Object.keys(config).flatMap((key) =>
+      key.startsWith(prefix) ? [key.slice(prefix.length)] : [],
+    ),
+  );
 }
 
 /** A stack file carries the name of its stack. */

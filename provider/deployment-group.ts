@@ -1,8 +1,10 @@
 import type { DiffResult } from "@pulumi/pulumi/provider/index.js";
 import type { InstanceRow, ModelRow } from "../core/gpustack/api.js";
 import {
+  backendVersionHash,
   groupHash,
   groupOfRows,
+  inputsOfVersion,
   type ModelBody,
   modelBody,
   scaleBody,
@@ -66,7 +68,10 @@ export const deploymentGroup: ResourceKind = {
       changes:
         replaces.length > 0 ||
         needsRestart(old, wanted) ||
-        UNRESTARTED_KEYS.some((key) => differs(old[key], wanted[key])),
+        UNRESTARTED_KEYS.some((key) => differs(old[key], wanted[key])) ||
+        // A program that does not watch the version has nothing to say about it.
+        (wanted.backendVersionHash !== undefined &&
+          wanted.backendVersionHash !== old.backendVersionHash),
     };
   },
 
@@ -96,7 +101,11 @@ export const deploymentGroup: ResourceKind = {
         `there is no deployment ${missing.join(", ")}: the id of a DeploymentGroup is the names of its deployments, the head first, with commas between`,
       );
     }
-    return { id: names.join(","), ...(await observe(context, names, known, rows)) };
+    const version = isImport ? await versionHash(context, [...rows.values()][0]!) : {};
+    return {
+      id: names.join(","),
+      ...(await observe(context, names, { ...known, ...version }, rows)),
+    };
   },
 
   async update(context: Context, olds: PropertyMap, news: PropertyMap): Promise<PropertyMap> {
@@ -312,6 +321,18 @@ async function findRows(
   );
 }
 
+/** What an imported group runs on: the version as it is now, because the server does not know what it was at the start. */
+async function versionHash(
+  { api }: Pick<Context, "api">,
+  { backend, backend_version: version }: ModelRow,
+): Promise<Pick<DeploymentGroupInputs, "backendVersionHash">> {
+  const row = await api.backend(backend ?? "");
+  const config = row?.version_configs[version ?? ""];
+  return config === undefined
+    ? {}
+    : { backendVersionHash: backendVersionHash(inputsOfVersion(config)) };
+}
+
 /** What the server holds of a group, as state and as the inputs that would make it. */
 async function observe(
   { api }: Context,
@@ -486,7 +507,9 @@ function idOf({ members }: DeploymentGroupInputs): string {
 function needsRestart(old: GroupState, wanted: DeploymentGroupInputs): boolean {
   const hash = groupHash(wanted);
   const isOtherVersion =
-    old.backendVersionHash !== undefined && old.backendVersionHash !== wanted.backendVersionHash;
+    old.backendVersionHash !== undefined &&
+    wanted.backendVersionHash !== undefined &&
+    old.backendVersionHash !== wanted.backendVersionHash;
   return (
     hash !== old.appliedHash ||
     hash !== groupHash(old) ||
@@ -526,7 +549,6 @@ function pick(state: object, keys: readonly string[]): Record<string, unknown> {
 const SERVER_KEYS = ["description", "categories"] as const;
 const UNRESTARTED_KEYS = [
   ...SERVER_KEYS,
-  "backendVersionHash",
   "readyTimeoutSec",
   "maxRestarts",
   "url",

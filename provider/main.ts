@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { log, output, type Resource, runtime } from "@pulumi/pulumi";
+import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import { main } from "@pulumi/pulumi/provider/index.js";
 import { GpustackProvider } from "./provider.js";
 
@@ -20,7 +21,22 @@ const report =
           void log.info(line, resource, undefined, true);
         },
       };
+readWithoutState();
 await main(new GpustackProvider({ version: packageVersion(), env: process.env, ...report }), args);
+
+/**
+ * An import has no state, so the engine sends none, and the SDK's server (3.259, `provider/server.js`) fails on it before the
+ * provider is asked.
+ */
+function readWithoutState(): void {
+  type Request = InstanceType<typeof provider.ReadRequest>;
+  const { prototype } = provider.ReadRequest;
+  const sent = prototype.getProperties;
+  const none = { toJavaScript: () => ({}) } as NonNullable<ReturnType<Request["getProperties"]>>;
+  prototype.getProperties = function (this: Request) {
+    return sent.call(this) ?? none;
+  };
+}
 
 function packageVersion(): string {
   // From dist/provider as from provider/ the package lies two or one levels up.

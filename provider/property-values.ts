@@ -1,3 +1,5 @@
+import { isSecretVariable } from "../core/gpustack/secret-names.js";
+
 /**
  * Property values as the engine sends them to a Node provider: secrets are wrapped in a marked object, and what a preview
  * does not know yet is a marker string. Whatever a provider answers without the wrapping is stored in clear.
@@ -35,6 +37,29 @@ export function wrapLike(value: unknown, ...templates: readonly unknown[]): unkn
     Object.entries(value)
       .filter(([, inner]) => inner !== undefined)
       .map(([key, inner]) => [key, wrapLike(inner, ...records.map((record) => record[key]))]),
+  );
+}
+
+/** The same value with the variables wrapped that are secrets by their names: what a server tells is marked nowhere. */
+export function wrapSecretEnv(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(wrapSecretEnv);
+  if (!isRecord(value) || isSecret(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === "env" && isRecord(inner) && !isSecret(inner)
+        ? wrapVariables(inner)
+        : wrapSecretEnv(inner),
+    ]),
+  );
+}
+
+function wrapVariables(env: PropertyMap): PropertyMap {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [
+      name,
+      typeof value === "string" && isSecretVariable(name, value) ? secret(value) : value,
+    ]),
   );
 }
 

@@ -19,6 +19,7 @@ import {
   secretStrings,
   unwrapped,
   wrapLike,
+  wrapSecretEnv,
 } from "./property-values.js";
 import { type Context, PartialFailure, type ResourceKind } from "./resource.js";
 
@@ -77,8 +78,8 @@ export class GpustackProvider implements Provider {
       if (found === undefined) return { id: undefined as unknown as string, props: {} };
       return {
         id: found.id,
-        props: wrapLike(found.props, props),
-        inputs: wrapLike(found.inputs, props),
+        props: wrapSecretEnv(wrapLike(found.props, props)),
+        inputs: wrapSecretEnv(wrapLike(found.inputs, props)),
       };
     });
   }

@@ -38,7 +38,10 @@ Examples:
   vllm-cluster logs --stack qwen3-235b-ray-tp8-pp2 --process ray --follow`,
     )
     .action(async (options: LogsOptions) => {
-      const plan = loadStackPlan(options);
+      const plan = loadStackPlan(
+        options,
+        "its page of the deployment shows the logs of each instance",
+      );
       const nodes = selectNodes(plan, options.node).filter(
         (node) => options.node !== undefined || hasProcess(node, options.process),
       );

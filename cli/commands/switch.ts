@@ -43,7 +43,10 @@ Examples:
   vllm-cluster status --stack qwen3-235b-ray-tp8-pp2 --watch`,
     )
     .action(async (options: StackOptions) => {
-      const plan = loadStackPlan(options);
+      const plan = loadStackPlan(
+        options,
+        `set replicas: ${state === "stopped" ? 0 : 1} below vllm-ascend:gpustack, and \`pulumi up\``,
+      );
       const head = plan.nodes[0]!;
       // The supervisor gives up after twice the stop grace; what is added here only ends what hangs.
       const waitSec = 2 * head.container.stopGraceSec;

@@ -17,6 +17,8 @@ export interface GpustackClusterArgs extends GpustackConnection {
   readonly cluster: ClusterSpecInput;
   /** Key of scope `inference`: with it a start is done when a completion was answered. @default GPUSTACK_INFERENCE_KEY */
   readonly inferenceKey?: pulumi.Input<string> | undefined;
+  /** Values of the variables of `gpustack.secretEnv`, by name. */
+  readonly secretEnv?: pulumi.Input<Readonly<Record<string, string>>> | undefined;
   /** What only GPUStack needs, as in `vllm-ascend:gpustack`. @default {} */
   readonly gpustack?: GpustackInput | undefined;
 }
@@ -40,16 +42,20 @@ export class GpustackCluster extends pulumi.ComponentResource {
     super(GpustackCluster.token, plan.cluster, {}, opts);
     const connection = { url: args.url, apiKey: args.apiKey };
     const version = new BackendVersion(
-      `${plan.cluster}-version`,
+      plan.names.version,
       { ...connection, ...plan.version },
       { parent: this },
     );
     const group = new DeploymentGroup(
-      `${plan.cluster}-group`,
+      plan.names.group,
       {
         ...connection,
         inferenceKey: args.inferenceKey,
         ...plan.group,
+        members: plan.group.members.map((member) => ({
+          ...member,
+          env: { ...member.env, ...secretEnv(plan, args.secretEnv) },
+        })),
         backendVersionHash: version.contentHash,
       },
       // The server refuses to remove a version that a running group uses.
@@ -75,6 +81,28 @@ function planFromArgs(args: GpustackClusterArgs): GpustackPlan {
     if (!(error instanceof ClusterSpecError)) throw error;
     throw new pulumi.RunError(error.message);
   }
+}
+
+/** Value by value, so that a preview still shows everything else of an environment. */
+function secretEnv(
+  { secretEnv: names }: GpustackPlan,
+  values: GpustackClusterArgs["secretEnv"],
+): Readonly<Record<string, pulumi.Output<string>>> {
+  const known = pulumi.output(values ?? {});
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      pulumi.secret(
+        known.apply((given) => {
+          const value = given[name];
+          if (value !== undefined) return value;
+          throw new pulumi.RunError(
+            `gpustack.secretEnv: ${name} has no value: pulumi config set --secret --path 'gpustackSecretEnv.${name}'`,
+          );
+        }),
+      ),
+    ]),
+  );
 }
 
 /** `chat_template_kwargs` stands at the top: `extra_body` is a notion of the OpenAI client, which a server ignores. */

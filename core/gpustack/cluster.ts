@@ -39,6 +39,47 @@ export const gpustackSchema = z.strictObject({
   clusterId: z.int().min(1).optional().meta({
     description: "Id of the cluster in GPUStack. Default: the one of the workers.",
   }),
+  deployments: z.record(z.string(), z.string().min(1)).default({}).meta({
+    description:
+      "Name of each node's deployment but the head's, which is `servedModelName`. Default: that name and the number of the node, `-2` on.",
+  }),
+  replicas: z
+    .union([z.literal(0), z.literal(1)])
+    .default(1)
+    .meta({ description: "0 stops the deployments and keeps them." }),
+  description: z.string().optional().meta({
+    description: "Text for people in GPUStack; changed without a restart.",
+  }),
+  categories: z.array(z.string()).optional().meta({
+    description:
+      "Kinds of model, as GPUStack shows them; changed without a restart. Default: `llm`.",
+  }),
+  restartOnError: z.boolean().default(true).meta({
+    description: "Whether GPUStack starts a failed deployment again by itself.",
+  }),
+  entrypoint: z.string().optional().meta({
+    description: "Command of the version that is made from `image`. Default: `vllm serve`.",
+  }),
+  runCommand: z.string().optional().meta({
+    description:
+      "Arguments after it, with GPUStack's placeholders. Default: model path, host, port and name, as in GPUStack's guide.",
+  }),
+  secretEnv: z.array(z.string()).default([]).meta({
+    description:
+      "Variables of all deployments that are secrets; their values are in the secret `vllm-ascend:gpustackSecretEnv`. GPUStack stores them in clear.",
+  }),
+  leaveOut: z
+    .strictObject({
+      flags: z.array(z.string()).default([]).meta({
+        description: "Long flags of `vllm serve` without `--`.",
+      }),
+      env: z.array(z.string()).default([]).meta({ description: "Variables." }),
+    })
+    .prefault({})
+    .meta({
+      description:
+        "What the plan would set and deployments that exist already do without; written by `vllm-cluster gpustack adopt`.",
+    }),
   singleDeployment: z.boolean().default(false).meta({
     description:
       "One deployment across all workers, where GPUStack (>= 2.2) sets addresses, ports and ranks itself and chooses the head, instead of one deployment per worker. Topology `multiprocessing` always is one.",
@@ -54,6 +95,10 @@ export interface GpustackPlan {
   readonly model: string;
   readonly version: BackendVersionArgs;
   readonly group: DeploymentGroupArgs;
+  /** Names of the two resources. */
+  readonly names: { readonly version: string; readonly group: string };
+  /** Variables of all members whose values are not part of the plan. */
+  readonly secretEnv: readonly string[];
   readonly nodes: readonly {
     readonly name: string;
     readonly worker: string;
@@ -80,7 +125,7 @@ export function planGpustack(
       })),
     );
   }
-  const spec = parseClusterSpec(withoutHosts(rawCluster));
+  const spec = specOfGpustack(rawCluster);
   const unfit = fitIssues(spec, options.data);
   if (unfit.length > 0) throw new ClusterSpecError(unfit);
   const plan = planOf(spec, options.data);
@@ -92,6 +137,15 @@ export function planGpustack(
   return plan;
 }
 
+/**
+ * The spec of a cluster behind GPUStack; what only the direct form needs is filled in where it is missing.
+ *
+ * @throws ClusterSpecError with every issue.
+ */
+export function specOfGpustack(rawCluster: ClusterSpecInput): ClusterSpec {
+  return parseClusterSpec(withoutHosts(rawCluster));
+}
+
 type GpustackOptions = z.output<typeof gpustackSchema>;
 
 function planOf(spec: ClusterSpec, options: GpustackOptions): GpustackPlan {
@@ -99,6 +153,7 @@ function planOf(spec: ClusterSpec, options: GpustackOptions): GpustackPlan {
   const version = {
     version: options.backendVersion ?? versionOfImage(spec.image.reference),
     imageName: imageName(spec),
+    ...defined({ entrypoint: options.entrypoint, runCommand: options.runCommand }),
   };
   const workerOf = (node: NodeSpec) => options.workers[node.name] ?? node.name;
   const gpuIds = (node: NodeSpec) =>
@@ -110,37 +165,41 @@ function planOf(spec: ClusterSpec, options: GpustackOptions): GpustackPlan {
           gpuIds: spec.nodes.flatMap(gpuIds),
           backendParameters: parameters(
             { ...commonServeArgs(spec), "distributed-executor-backend": "mp" },
-            SET_BY_GPUSTACK_SINGLE,
+            [...SET_BY_GPUSTACK_SINGLE, ...options.leaveOut.flags],
           ),
-          env: without(nodeEnv(spec, spec.nodes[0]!), PER_NODE_ENV),
+          env: deploymentEnv(spec, spec.nodes[0]!, PER_NODE_ENV, options),
         },
       ]
     : spec.nodes.map((node, index) => ({
-        name: index === 0 ? model : `${model}-${index + 1}`,
+        name: index === 0 ? model : (options.deployments[node.name] ?? `${model}-${index + 1}`),
         gpuIds: gpuIds(node),
-        backendParameters: parameters(
-          { ...commonServeArgs(spec), ...nodeServeArgs(spec, node) },
-          SET_BY_GPUSTACK,
-        ),
-        env: { ...without(nodeEnv(spec, node), SET_BY_WORKER_ENV), [SKIP_COUNT_CHECK]: "1" },
+        backendParameters: parameters({ ...commonServeArgs(spec), ...nodeServeArgs(spec, node) }, [
+          ...SET_BY_GPUSTACK,
+          ...options.leaveOut.flags,
+        ]),
+        env: {
+          ...deploymentEnv(spec, node, SET_BY_WORKER_ENV, options),
+          [SKIP_COUNT_CHECK]: "1",
+        },
       }));
-  const { modelScopeModelId, huggingfaceRepoId, clusterId } = options;
+  const { modelScopeModelId, huggingfaceRepoId, clusterId, description, categories } = options;
   const source =
     modelScopeModelId !== undefined || huggingfaceRepoId !== undefined
-      ? {
-          ...(modelScopeModelId === undefined ? {} : { modelScopeModelId }),
-          ...(huggingfaceRepoId === undefined ? {} : { huggingfaceRepoId }),
-        }
+      ? defined({ modelScopeModelId, huggingfaceRepoId })
       : { localPath: spec.model.path };
   return {
     cluster: spec.name,
     model,
     version,
+    secretEnv: options.secretEnv,
+    names: { version: `${spec.name}-version`, group: `${spec.name}-group` },
     group: {
       members,
       ...source,
-      ...(clusterId === undefined ? {} : { clusterId }),
+      ...defined({ clusterId, description, categories }),
       backendVersion: version.version,
+      replicas: options.replicas,
+      restartOnError: options.restartOnError,
       readyTimeoutSec: spec.timeouts.serveStartSec,
     },
     nodes: spec.nodes.map((node) => ({
@@ -168,7 +227,67 @@ function fitIssues(spec: ClusterSpec, options: GpustackOptions): SpecIssue[] {
         path: `gpustack.workers.${name}`,
         reason: `names no node; the nodes are ${names.join(", ")}`,
       })),
+    ...Object.keys(options.deployments)
+      .filter((name) => isSingle(spec, options) || !names.slice(1).includes(name))
+      .map((name) => ({
+        path: `gpustack.deployments.${name}`,
+        reason:
+          name === names[0]
+            ? "is the head, whose deployment is named by serve.servedModelName"
+            : "names no node that has a deployment of its own",
+      })),
+    ...leftOutIssues(spec, options),
+    ...options.secretEnv
+      .map((name, index) => ({ name, path: `gpustack.secretEnv[${index}]` }))
+      .filter(({ name }) => spec.nodes.some((node) => Object.hasOwn(nodeEnv(spec, node), name)))
+      .map(({ name, path }) => ({ path, reason: `${name} is set in clear too; remove it there` })),
   ];
+}
+
+/** An entry for nothing would look as if it did something. */
+function leftOutIssues(spec: ClusterSpec, { leaveOut }: GpustackOptions): SpecIssue[] {
+  const [head] = spec.nodes;
+  const flags = { ...commonServeArgs(spec), ...nodeServeArgs(spec, head!) };
+  const isSet: Readonly<Record<keyof typeof leaveOut, (name: string) => boolean>> = {
+    flags: (name) => Object.hasOwn(flags, name) || name === "distributed-executor-backend",
+    env: (name) =>
+      spec.nodes.some(
+        (node) => Object.hasOwn(nodeEnv(spec, node), name) && !isOwnEnv(spec, node, name),
+      ),
+  };
+  return (["flags", "env"] as const).flatMap((kind) =>
+    leaveOut[kind].flatMap((name, index) =>
+      isSet[kind](name)
+        ? []
+        : [
+            {
+              path: `gpustack.leaveOut.${kind}[${index}]`,
+              reason: `must be one that the plan sets by itself, got ${name}; remove the entry`,
+            },
+          ],
+    ),
+  );
+}
+
+/** The environment of a node's deployment; what the stack file says itself is never left out. */
+function deploymentEnv(
+  spec: ClusterSpec,
+  node: NodeSpec,
+  setElsewhere: readonly string[],
+  { leaveOut }: GpustackOptions,
+): Record<string, string> {
+  const left = leaveOut.env.filter((name) => !isOwnEnv(spec, node, name));
+  return without(nodeEnv(spec, node), [...setElsewhere, ...left]);
+}
+
+function isOwnEnv(spec: ClusterSpec, node: NodeSpec, name: string): boolean {
+  return Object.hasOwn(spec.env, name) || Object.hasOwn(node.env, name);
+}
+
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 function isSingle(spec: ClusterSpec, options: GpustackOptions): boolean {

@@ -1,6 +1,7 @@
 import { contentHash } from "../render/stable-json.js";
 import type { ModelRow, VersionConfig } from "./api.js";
 import type { BackendVersionInputs, DeploymentGroupInputs, GroupMember } from "./inputs.js";
+import { meaningOfParameters } from "./parameters.js";
 import { isAcrossWorkers } from "./rules.js";
 
 /** The body of a deployment as `POST` and `PUT /v2/models` take it, without what each of them adds. */
@@ -95,16 +96,28 @@ export function groupOfRows(
   };
 }
 
-/** Identity of what the instances of a group run: another one needs a restart of all members. */
+/**
+ * Identity of what the instances of a group run: another one needs a restart of all members. How parameters are written is no
+ * part of it: a group that was typed in GPUStack's form is the one that the plan would have made.
+ */
 export function groupHash(
   group: Omit<DeploymentGroupInputs, "readyTimeoutSec" | "maxRestarts">,
 ): string {
   const { members, modelScopeModelId, huggingfaceRepoId, localPath } = group;
   const { backend, backendVersion, restartOnError } = group;
   return contentHash({
-    ...{ members, modelScopeModelId, huggingfaceRepoId, localPath },
+    members: members.map(meaningOfMember),
+    ...{ modelScopeModelId, huggingfaceRepoId, localPath },
     ...{ backend, backendVersion, restartOnError },
   });
+}
+
+function meaningOfMember({ name, gpuIds, backendParameters, env }: GroupMember): unknown {
+  return {
+    ...{ name, env },
+    gpuIds: [...gpuIds].sort(),
+    backendParameters: meaningOfParameters(backendParameters),
+  };
 }
 
 /** The entry of `version_configs` for a version. */
@@ -130,9 +143,7 @@ export function inputsOfVersion(config: VersionConfig) {
 }
 
 /** Identity of what a version runs; the input `backendVersionHash` of groups that use it. */
-export function backendVersionHash(
-  inputs: Omit<BackendVersionInputs, "url" | "apiKey" | "backend" | "version">,
-): string {
+export function backendVersionHash(inputs: ReturnType<typeof inputsOfVersion>): string {
   const { imageName, entrypoint, runCommand, customFramework, env } = inputs;
   return contentHash({ imageName, entrypoint, runCommand, customFramework, env });
 }

@@ -1,7 +1,7 @@
 // The provider `gpustack` as a plugin of the real engine, on the in-memory server: what crosses the process boundary is under
 // test, secrets and failures in the state above all. Does not prove what the real server does; test/gpustack/ does.
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -37,11 +37,7 @@ describe("the provider gpustack under the engine", function () {
     // The in-memory workers live twice as fast as the machine.
     clock = setInterval(() => void fake.sleep(500), 250);
     const { env } = await engineToolchain();
-    const { port } = server.address() as AddressInfo;
-    project = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, {
-      url: `http://127.0.0.1:${port}`,
-      apiKey: FAKE_KEY,
-    });
+    project = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, connection());
     await project.init();
   });
   after(() => {
@@ -49,6 +45,21 @@ describe("the provider gpustack under the engine", function () {
     server?.close();
     project?.remove();
   });
+
+  function connection() {
+    const { port } = server.address() as AddressInfo;
+    return { url: `http://127.0.0.1:${port}`, apiKey: FAKE_KEY };
+  }
+
+  /** A request of somebody else. */
+  async function call(method: string, path: string, body: object): Promise<void> {
+    const response = await fetch(`${connection().url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${FAKE_KEY}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    assert.equal(response.status, 200, await response.text());
+  }
 
   it("previews a new pair without a server", async () => {
     const steps = await project.preview(program(), { GPUSTACK_URL: "http://127.0.0.1:1" });
@@ -165,6 +176,55 @@ describe("the provider gpustack under the engine", function () {
     assert.deepEqual(fake.backends.get("vLLM")!.version_configs, {});
   });
 
+  it("adopts a pair that was typed by hand: after the import there is nothing to do, and no secret is in a file or state", async () => {
+    await project.must(["destroy", "--yes", "--skip-preview", "--stack", "test"]);
+    const rows = byHand();
+    await call("PUT", "/v2/inference-backends/1", {
+      ...fake.backends.get("vLLM"),
+      version_configs: { [VERSION.version]: VERSION_CONFIG },
+    });
+    for (const row of rows) await call("POST", "/v2/models", row);
+    await until(() => fake.instancesOf("Qwen-A")[0]?.state === "running");
+    const stack = new GpustackProject(
+      mkdtempSync(join(tmpdir(), "gpustack-")),
+      project.toolchainEnv,
+      connection(),
+      "stack-file",
+    );
+    try {
+      await stack.init();
+      const { code, text } = await stack.cluster([
+        "gpustack",
+        "adopt",
+        "Qwen-A",
+        "--stack",
+        "test",
+      ]);
+      assert.equal(code, 0, text);
+      const written = readFileSync(join(stack.dir, "Pulumi.test.yaml"), "utf8");
+      assert.match(written, /^encryptionsalt: /m);
+      assert.ok(!`${written}${text}`.includes(TOKEN));
+      for (const command of text.matchAll(/^ {2}pulumi (config set|import) (.*)$/gm)) {
+        const words = command[2]!.replace(/#.*/, "").replaceAll("'", "").trim().split(/\s+/);
+        const given = command[1] === "import" ? ["--yes"] : [TOKEN];
+        await stack.must([...command[1]!.split(" "), ...words, ...given]);
+      }
+      const writes = fake.writes().length;
+      assert.deepEqual(await stack.preview(), []);
+      await stack.mustUp();
+      assert.deepEqual(await stack.preview(), []);
+      assert.equal(fake.writes().length, writes);
+      assert.ok(!stack.stateText().includes(TOKEN));
+      const again = await stack.cluster(["gpustack", "adopt", "Qwen-A", "--stack", "test"]);
+      assert.equal(again.code, 2);
+      assert.match(again.text, /has a key vllm-ascend:cluster already/);
+      await stack.must(["destroy", "--yes", "--skip-preview", "--stack", "test"]);
+      assert.equal(fake.models.size, 0);
+    } finally {
+      stack.remove();
+    }
+  });
+
   it("deploys the cluster of a stack file, restarts it for a changed flag, and leaves nothing", async () => {
     const cluster = rawCluster({ topology: "data-parallel" });
     cluster.nodes.forEach((node, index) => {
@@ -187,6 +247,54 @@ describe("the provider gpustack under the engine", function () {
     assert.equal(fake.models.size, 0);
   });
 });
+
+/** As people fill in the form of GPUStack. */
+function byHand() {
+  const pair = aPair((group) => {
+    group.members[0]!.name = "Qwen-A";
+    group.members[1]!.name = "qwen_b";
+    for (const member of group.members) {
+      member.backendParameters!.push(
+        "--max_model_len 32768 --max-num-seqs=16",
+        "--trust-remote-code",
+      );
+      Object.assign(member.env!, { HF_TOKEN: TOKEN, HCCL_BUFFSIZE: "1024" });
+    }
+  }) as unknown as DeploymentGroupArgs;
+  return pair.members.map((member, index) => ({
+    name: member.name,
+    source: "model_scope",
+    model_scope_model_id: pair.modelScopeModelId,
+    cluster_id: 1,
+    replicas: 1,
+    backend: "vLLM",
+    backend_version: VERSION.version,
+    backend_parameters: member.backendParameters,
+    env: member.env,
+    gpu_selector: { gpu_ids: [...member.gpuIds].reverse(), gpus_per_replica: 8 },
+    distributed_inference_across_workers: false,
+    categories: ["llm"],
+    restart_on_error: true,
+    enable_model_route: index === 0,
+  }));
+}
+
+const VERSION_CONFIG = {
+  image_name: VERSION.imageName,
+  entrypoint: "vllm serve",
+  run_command:
+    "{{model_path}} --host {{worker_ip}} --port {{port}} --served-model-name {{model_name}}",
+  custom_framework: "cann",
+  env: null,
+};
+
+async function until(check: () => boolean): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!check()) {
+    assert.ok(Date.now() < deadline, "not within 60 s");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
 
 function program(change?: (group: DeploymentGroupArgs) => void) {
   return { version: VERSION, group: aPair(change) };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { DeploymentGroupArgs } from "../../core/gpustack/inputs.js";
+import { backendVersionHash } from "../../core/gpustack/deployment.js";
+import { backendVersionInputs, type DeploymentGroupArgs } from "../../core/gpustack/inputs.js";
 import { secret } from "../../provider/property-values.js";
 import { FAKE_INFERENCE_KEY, FAKE_KEY, FakeGpustack } from "./fake-gpustack.js";
 import { aPair, GROUP_URN, providerOn, Stack, VERSION, VERSION_URN } from "./support.js";
@@ -192,11 +193,42 @@ describe("import of a DeploymentGroup", () => {
     const at = fake.writes().length;
     const program = aPair((group) => {
       group.readyTimeoutSec = 600;
-      group.backendVersionHash = "not known to the server";
+      group.backendVersionHash = backendVersionHash(backendVersionInputs.parse(VERSION));
     });
     await other.up(program);
     assert.deepEqual(fake.writes().slice(at), []);
     assert.equal(await other.up(program), "same");
+  });
+
+  it("takes over a pair whose parameters are written otherwise, and knows the version that it runs on", async () => {
+    const { fake, stack } = await created();
+    for (const { backend_parameters: entries } of fake.models.values()) {
+      entries.reverse();
+      entries.push('--speculative_config \'{"b": 1, "a": 2}\'', "--gpu-memory-utilization 0.90");
+    }
+    await stack.import("qwen-1,qwen-2");
+    assert.match(String(stack.plain["backendVersionHash"]), /^[0-9a-f]{16}$/);
+    const writes = fake.writes().length;
+    const same = aPair((group) => {
+      group.readyTimeoutSec = 3600;
+      for (const { backendParameters: entries } of group.members) {
+        entries!.unshift(`--speculative-config='{"a":2,"b":1}'`, "--gpu-memory-utilization=0.9");
+      }
+    });
+    assert.equal(await stack.up(same), "same");
+    assert.equal(await stack.up({ ...same, backendVersionHash: "0".repeat(16) }), "update");
+    assert.ok(fake.writes().length > writes);
+  });
+
+  it("marks variables as secret that are so by their names", async () => {
+    const { fake, stack } = await created();
+    fake.model("qwen-1").env["HF_TOKEN"] = "canary";
+    const inputs = await stack.import("qwen-1,qwen-2");
+    for (const answer of [inputs, stack.state]) {
+      const { members } = answer as unknown as { members: { env: Record<string, object> }[] };
+      assert.deepEqual(Object.values(members[0]!.env["HF_TOKEN"]!).at(-1), "canary");
+      assert.equal(typeof members[0]!.env["HCCL_IF_IP"], "string");
+    }
   });
 
   it("says which deployment there is none of", async () => {

@@ -30,7 +30,10 @@ export interface PulumiResult {
   readonly text: string;
 }
 
-/** A program of the provider `gpustack` under the real CLI, with a state of its own. */
+/**
+ * A program of the provider `gpustack` under the real CLI, with a state of its own. With `kind` `stack-file` it is this
+ * repository's own program, which reads the stack file.
+ */
 export class GpustackProject {
   private readonly env: NodeJS.ProcessEnv;
 
@@ -38,6 +41,7 @@ export class GpustackProject {
     readonly dir: string,
     readonly toolchainEnv: NodeJS.ProcessEnv,
     server: { readonly url: string; readonly apiKey: string; readonly inferenceKey?: string },
+    kind: "program" | "stack-file" = "program",
   ) {
     mkdirSync(join(dir, "state"), { recursive: true });
     symlinkSync(join(repoDir, "node_modules"), join(dir, "node_modules"));
@@ -48,7 +52,7 @@ export class GpustackProject {
     writeFileSync(
       join(dir, "Pulumi.yaml"),
       [
-        "name: gpustack-test",
+        `name: ${kind === "program" ? "gpustack-test" : "vllm-ascend"}`,
         "runtime: { name: nodejs, options: { typescript: false, nodeargs: --import tsx } }",
         "main: index.ts",
         "plugins:",
@@ -57,7 +61,8 @@ export class GpustackProject {
         "",
       ].join("\n"),
     );
-    writeFileSync(join(dir, "index.ts"), PROGRAM.replaceAll("<repository>", repoDir));
+    const program = kind === "program" ? PROGRAM : 'export * from "<repository>/index.js";\n';
+    writeFileSync(join(dir, "index.ts"), program.replaceAll("<repository>", repoDir));
     this.env = {
       ...toolchainEnv,
       GPUSTACK_URL: server.url,
@@ -83,8 +88,21 @@ export class GpustackProject {
     env: NodeJS.ProcessEnv = {},
   ): Promise<PulumiResult> {
     if (program !== undefined) this.write(program);
+    return this.spawn(["pulumi", "--non-interactive", "--color=never", ...args], env);
+  }
+
+  /** `vllm-cluster <args>` in the folder of the project. */
+  cluster(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<PulumiResult> {
+    const main = join(repoDir, "cli", "main.ts");
+    return this.spawn([process.execPath, "--import", "tsx", main, ...args], env);
+  }
+
+  private spawn(
+    [command, ...args]: readonly string[],
+    env: NodeJS.ProcessEnv,
+  ): Promise<PulumiResult> {
     return new Promise((resolve, reject) => {
-      const child = spawn("pulumi", ["--non-interactive", "--color=never", ...args], {
+      const child = spawn(command!, args, {
         cwd: this.dir,
         env: { ...this.env, ...env },
         stdio: ["ignore", "pipe", "pipe"],
