@@ -1,6 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { GpustackCluster, type GpustackInput } from "./components/gpustack/index.js";
-import { type ClusterSpecInput, InferenceCluster } from "./components/index.js";
+import {
+  type ClusterSpecInput,
+  InferenceCluster,
+  secretConfig,
+  secretConfigObject,
+} from "./components/index.js";
 
 const config = new pulumi.Config();
 const cluster = config.requireObject<ClusterSpecInput>("cluster");
@@ -9,16 +14,16 @@ const deployed =
   gpustack === undefined
     ? new InferenceCluster({
         cluster,
-        apiKey: config.getSecret("apiKey"),
+        apiKey: secretConfig(config, "apiKey"),
         allowDowntimeFor: config.get("allowDowntimeFor"),
       })
     : new GpustackCluster({
         cluster,
         gpustack,
         url: config.getSecret("gpustackUrl"),
-        apiKey: config.getSecret("gpustackApiKey"),
-        inferenceKey: config.getSecret("gpustackInferenceKey"),
-        secretEnv: config.getSecretObject("gpustackSecretEnv"),
+        apiKey: secretConfig(config, "gpustackApiKey"),
+        inferenceKey: secretConfig(config, "gpustackInferenceKey"),
+        secretEnv: secretConfigObject(config, "gpustackSecretEnv"),
       });
 
 export const { model, curl } = deployed;

@@ -7,3 +7,4 @@ export {
   type InferenceClusterArgs,
   type NodeOutput,
 } from "./inference-cluster.js";
+export { secretConfig, secretConfigObject } from "./secret-config.js";

@@ -53,6 +53,11 @@ export const RESTART_TABLE: readonly RestartRow[] = [
   { field: "image.source", restart: "nothing", remark: "how it gets to the hosts" },
   { field: "image.archive", restart: "nothing" },
   { field: "image.vllmVersion", restart: "nothing", remark: "only checked" },
+  {
+    field: "image.rayVersion",
+    restart: "ray",
+    remark: "over 2.52.0, where Ray's token begins; else nothing",
+  },
   { field: "model.path", restart: "containers", remark: "it is a mount" },
   { field: "model.source", restart: "nothing", remark: "how it gets to the hosts" },
   {

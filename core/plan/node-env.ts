@@ -1,4 +1,5 @@
 import type { ClusterSpec, NodeSpec } from "../spec/cluster-spec.js";
+import { hasRayToken } from "../spec/image-version.js";
 import { visibleDevices } from "../spec/rules.js";
 
 /** Directory of vLLM's own configuration in the container: it holds the file named at `RAY_NON_CARRY_OVER_ENV`. */
@@ -26,8 +27,18 @@ export function nodeEnv(spec: ClusterSpec, node: NodeSpec): Readonly<Record<stri
     HCCL_SOCKET_IFNAME: socketInterface,
     ASCEND_RT_VISIBLE_DEVICES: visibleDevices(spec, node).join(","),
     ...(spec.topology === "ray" ? { RAY_EXPERIMENTAL_NOSET_ASCEND_RT_VISIBLE_DEVICES: "1" } : {}),
+    ...(spec.topology === "ray" && hasRayToken(spec.image) ? RAY_TOKEN_ENV : {}),
   };
 }
+
+/**
+ * Who reaches Ray's ports runs code, unless each connection carries a token. The group's own token serves: it is made on the head and is
+ * on all nodes in a 0600 file, and members of the group are one domain of trust anyway.
+ */
+const RAY_TOKEN_ENV = {
+  RAY_AUTH_MODE: "token",
+  RAY_AUTH_TOKEN_PATH: "/vllm-cluster/in/secrets/group-token",
+};
 
 /** Variables that a stack may set to something else. */
 function topologyDefaults(spec: ClusterSpec): Readonly<Record<string, string>> {

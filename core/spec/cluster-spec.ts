@@ -162,6 +162,15 @@ const imageSchema = z.strictObject({
       description:
         "Version of vLLM in the image, e.g. `0.23.0`: decides which flags exist. Unset = from the tag, `v0.18.0rc1` is 0.18.0.",
     }),
+  rayVersion: z
+    .string()
+    .regex(/^\d+\.\d+\.\d+$/, "must be <major>.<minor>.<patch>")
+    .optional()
+    .meta({
+      description:
+        "Version of Ray in the image, as `ray --version` tells it there. From 2.52.0 on Ray is started with token authentication. Unset = taken for older. Topology `ray` only.",
+      upstream: "RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH",
+    }),
 });
 
 const modelSchema = z.strictObject({

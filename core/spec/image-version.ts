@@ -12,6 +12,11 @@ export function vllmVersion({ reference, vllmVersion }: ImageSpec): string | und
   return /^v?(\d+\.\d+\.\d+)(?:rc\d+|\.?post\d+)?(?:-[a-z0-9.-]+)?$/.exec(tag)?.[1];
 }
 
+/** Whether Ray has token authentication: from 2.52.0 on (Ray docs `ray-security/token-auth`). An unknown version counts as older. */
+export function hasRayToken({ rayVersion }: ImageSpec): boolean {
+  return rayVersion !== undefined && !isOlder(rayVersion, "2.52.0");
+}
+
 /** Whether a version is older than another, both `major.minor.patch`. */
 export function isOlder(version: string, than: string): boolean {
   const [a, b] = [version.split(".").map(Number), than.split(".").map(Number)];

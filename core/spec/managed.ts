@@ -17,6 +17,9 @@ export const MANAGED_ENV: Readonly<Record<string, string>> = {
   VLLM_API_KEY: "the secret vllm-ascend:apiKey",
   VLLM_CONFIG_ROOT: "the plan (it keeps the API key off the other nodes)",
   RAY_ADDRESS: "topology",
+  RAY_AUTH_MODE: "image.rayVersion",
+  RAY_AUTH_TOKEN: "image.rayVersion (the token is a file of the nodes)",
+  RAY_AUTH_TOKEN_PATH: "image.rayVersion (the token is a file of the nodes)",
   // vLLM takes these for engines of its own (vllm/config/parallel.py).
   VLLM_DP_SIZE: "serve.dataParallelSize",
   VLLM_DP_RANK: "topology",

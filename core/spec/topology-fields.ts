@@ -6,6 +6,7 @@ export function checkTopologyFields(fields: ClusterFields): readonly SpecIssue[]
   const { topology, serve } = fields;
   const ofOthers: readonly [path: string, isSet: boolean, owner: Topology, wayOut: string][] = [
     ["ray", fields.ray !== undefined, "ray", "remove it"],
+    ["image.rayVersion", fields.image.rayVersion !== undefined, "ray", "remove it"],
     ["timeouts.rayStartSec", fields.timeouts.rayStartSec !== undefined, "ray", "remove it"],
     [
       "serve.dataParallelSize",

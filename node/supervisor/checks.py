@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.children import child_env
-from supervisor.core.judge import judge_ray
+from supervisor.core.judge import judge_ray, judge_ray_token
 from supervisor.core.release import Release
 from supervisor.core.run import Check, CheckResult
 from supervisor.files import Layout
@@ -75,7 +75,9 @@ class Checks:
         lines = [line for line in out.splitlines() if line.startswith("{")]
         if code != 0 or not lines:
             return False, f"ray_probe {_helper_end(code)}: {last_line(err or out)}", {}
-        problem, node = judge_ray(release.nodes, json.loads(lines[-1]))
+        seen = json.loads(lines[-1])
+        problem, node = judge_ray(release.nodes, seen)
+        problem = problem or judge_ray_token(release.env, seen["version"])
         return not problem, problem or "all nodes as planned, all NPUs free", {"node": node}
 
     def _completion(self, release: Release) -> tuple[bool, str, dict[str, Any]]:

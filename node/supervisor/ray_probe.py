@@ -23,6 +23,6 @@ nodes = [
     for node in ray.nodes()
 ]
 free = ray.available_resources().get("NPU", 0)
-print(json.dumps({"nodes": nodes, "freeNpus": free}), flush=True)
+print(json.dumps({"nodes": nodes, "freeNpus": free, "version": ray.__version__}), flush=True)
 # Without ray.shutdown(): it waits for threads, and the process ends anyway.
 os._exit(0)

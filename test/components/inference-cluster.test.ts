@@ -66,13 +66,17 @@ describe("InferenceCluster", () => {
 
   it("warns with the codes of lint, and not of what the stack accepts", async () => {
     assert.deepEqual(await warnings(() => undefined), [
+      "TRUST_REMOTE_CODE_UNPINNED",
       "RAY_PIPELINE_EXPERT_PARALLEL",
+      "RAY_WITHOUT_AUTHENTICATION",
       "API_KEY_MISSING",
-      "TRUST_REMOTE_CODE",
     ]);
     assert.deepEqual(
       await warnings((raw) => {
-        raw.lint = { accept: [{ code: "TRUST_REMOTE_CODE", reason: "our own code" }] };
+        raw.serve.trustRemoteCode = false;
+        raw.lint = {
+          accept: [{ code: "RAY_WITHOUT_AUTHENTICATION", reason: "the network is their own" }],
+        };
       }, "a key"),
       ["RAY_PIPELINE_EXPERT_PARALLEL"],
     );
@@ -81,6 +85,7 @@ describe("InferenceCluster", () => {
   it("refuses an error of lint before it creates anything, and warns of an accepted one", async () => {
     const change = (raw: ClusterSpecInput) => {
       raw.env = { VLLM_SERVER_DEV_MODE: "1" };
+      raw.serve.trustRemoteCode = false;
     };
     await assert.rejects(register(change), (error: Error) => {
       assert.ok(error instanceof pulumi.RunError);

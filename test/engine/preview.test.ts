@@ -87,6 +87,19 @@ describe("pulumi preview", function () {
     assert.doesNotMatch(refused.text, /\n\s+at /);
   });
 
+  it("refuses an API key that stands in clear in the stack file, and does not repeat it", async () => {
+    await project.setCluster(stackCluster("qwen3-235b-ray-tp8-pp2"));
+    await project.setConfig("apiKey", "canary-in-clear");
+    const { code, stdout, stderr } = await project.pulumi(["preview", "--stack", "preview"], {
+      quiet: true,
+      allowFailure: true,
+    });
+    await project.setApiKey("canary-api-key");
+    assert.notEqual(code, 0);
+    assert.match(stdout + stderr, /vllm-ascend:apiKey stands in clear in the stack file/);
+    assert.ok(!(stdout + stderr).includes("canary-in-clear"));
+  });
+
   it("refuses a bad configuration with every problem, and no stack trace", async () => {
     const cluster = stackCluster("qwen3-235b-ray-tp8-pp2");
     cluster.serve.maxModelLen = -5;

@@ -17,6 +17,7 @@ from supervisor.core.judge import (
     judge_completion,
     judge_engines,
     judge_ray,
+    judge_ray_token,
     parse_metrics,
 )
 from supervisor.core.looks import Looks
@@ -431,6 +432,14 @@ class Judgements(unittest.TestCase):
         ]
         for seen, problem in cases:
             self.assertEqual(judge_ray(self.PLANNED, seen)[0], problem)
+
+    def test_a_ray_that_ignores_the_planned_token_is_refused(self) -> None:
+        token = {"RAY_AUTH_MODE": "token"}
+        self.assertEqual(judge_ray_token({}, "2.48.0"), "")
+        for version in ("2.52.0", "2.52.0rc1", "2.100.1", "3.0.0"):
+            self.assertEqual(judge_ray_token(token, version), "")
+        for version in ("2.48.0", "2.51.1", "1.99.0", ""):
+            self.assertIn("has no token authentication", judge_ray_token(token, version))
 
     def test_only_an_answer_with_a_choice_is_a_completion(self) -> None:
         good = [

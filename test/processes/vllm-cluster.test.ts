@@ -64,10 +64,10 @@ describe("vllm-cluster", () => {
     assert.deepEqual(
       findings.map(({ code, level, path }) => `${level} ${code} ${path}`),
       [
+        "error TRUST_REMOTE_CODE_UNPINNED serve.trustRemoteCode",
         "warning RAY_PIPELINE_EXPERT_PARALLEL serve.enableExpertParallel",
+        "warning RAY_WITHOUT_AUTHENTICATION image.rayVersion",
         "warning API_KEY_MISSING vllm-ascend:apiKey",
-        "warning TRUST_REMOTE_CODE serve.trustRemoteCode",
-        "info RAY_WITHOUT_AUTHENTICATION topology",
       ],
     );
     const file = join(dir, "Pulumi.old.yaml");

@@ -127,19 +127,19 @@ describe("the source documents", () => {
     const codes = (stack: string) =>
       lintCluster(specOf(stack), { hasApiKey: true }).map(({ code }) => code);
     assert.deepEqual(codes("qwen3-235b-ray-tp8-pp2"), [
+      "TRUST_REMOTE_CODE_UNPINNED",
       "RAY_PIPELINE_EXPERT_PARALLEL",
-      "TRUST_REMOTE_CODE",
       "RAY_WITHOUT_AUTHENTICATION",
     ]);
     assert.deepEqual(codes("qwen3-235b-ray-tp16"), [
-      "TRUST_REMOTE_CODE",
-      "TENSOR_PARALLEL_OVER_NODES",
+      "TRUST_REMOTE_CODE_UNPINNED",
       "RAY_WITHOUT_AUTHENTICATION",
+      "TENSOR_PARALLEL_OVER_NODES",
     ]);
     assert.deepEqual(codes("qwen3.5-397b-w8a8-dp2-tp8"), [
+      "TRUST_REMOTE_CODE_UNPINNED",
       "QUANTIZATION_MISSING",
       "ENGINE_READY_TIMEOUT",
-      "TRUST_REMOTE_CODE",
       "ASYNC_SCHEDULING",
       "SPECULATIVE_METHOD",
       "SPECULATIVE_EAGER",

@@ -44,6 +44,7 @@ export function rawCluster(options: RawOptions = {}): ClusterSpecInput {
       trustRemoteCode: true,
       gpuMemoryUtilization: 0.9,
     },
+    lint: { accept: [{ code: "TRUST_REMOTE_CODE_UNPINNED", reason: "nothing is served here" }] },
   };
 }
 

@@ -16,12 +16,32 @@ export const EXPOSURE_RULES: readonly LintRule[] = [
     code: "TRUST_REMOTE_CODE",
     level: "warning",
     title: "Python code that lies beside the weights is run",
-    reason:
-      "who can write the directory of the weights, or publishes them, runs code on every server; no revision is pinned",
+    reason: "who published the pinned revision runs code on every server",
     wayOut:
-      "set serve.trustRemoteCode: false (Qwen3 and later need no code of their own), or accept it after reading the code",
+      "set serve.trustRemoteCode: false (Qwen3 and later need no code of their own), or accept it after reading the code of that revision",
     sources: ["vLLM docs `usage/security.md`"],
-    check: ({ serve }) => hitIf(serve.trustRemoteCode, "serve.trustRemoteCode", "true"),
+    check: ({ serve, model }) =>
+      hitIf(
+        serve.trustRemoteCode && model.revision !== undefined,
+        "serve.trustRemoteCode",
+        `true with revision ${model.revision}`,
+      ),
+  },
+  {
+    code: "TRUST_REMOTE_CODE_UNPINNED",
+    level: "error",
+    title: "Python code that lies beside the weights is run, and no revision of it is pinned",
+    reason:
+      "whoever can write the directory of the weights, on any node, runs code on that server at the next start",
+    wayOut:
+      "set serve.trustRemoteCode: false (Qwen3 and later need no code of their own), or let the nodes download a pinned model.revision (model.source), or accept it after reading the code",
+    sources: ["vLLM docs `usage/security.md`"],
+    check: ({ serve, model }) =>
+      hitIf(
+        serve.trustRemoteCode && model.revision === undefined,
+        "serve.trustRemoteCode",
+        `true with model.source ${model.source}`,
+      ),
   },
   {
     code: "PORT_EPHEMERAL",

@@ -1,24 +1,25 @@
-import { isOlder, vllmVersion } from "../../spec/image-version.js";
+import { vllmVersion } from "../../spec/image-version.js";
 import { KNOWN_VLLM_VERSIONS, knownFlags } from "../../vllm-flags/known-flags.js";
+import { KNOWN_VULNERABILITIES, vulnerabilitiesOf } from "../known-vulnerabilities.js";
 import { hitIf, type LintRule } from "../lint-rule.js";
 
 export const IMAGE_RULES: readonly LintRule[] = [
   {
     code: "IMAGE_VULNERABLE",
     level: "error",
-    title: "the image holds a vLLM with known remote code execution",
+    title: "the image holds a vLLM or a Ray with known remote code execution",
     reason:
-      "whoever reaches its ports between the nodes runs code there (ZMQ with pickle, sockets on all interfaces)",
-    wayOut: "use an image with vLLM 0.9.0 or later",
-    sources: ["CVE-2025-30165", "CVE-2025-30202", "CVE-2025-32444", "CVE-2025-47277"],
-    check: ({ image }) => {
-      const version = vllmVersion(image);
-      return hitIf(
-        version !== undefined && isOlder(version, "0.9.0"),
-        "image.reference",
-        `vLLM ${version}`,
-      );
-    },
+      "others run code on the servers: through a port, a request or a model, as docs/security.md lists",
+    wayOut: "use an image with vLLM 0.18.0 or later (and Ray 2.8.1 or later)",
+    sources: KNOWN_VULNERABILITIES.map(({ id }) => id),
+    check: ({ image }) =>
+      [
+        { product: "vLLM", version: vllmVersion(image), path: "image.reference" } as const,
+        { product: "Ray", version: image.rayVersion, path: "image.rayVersion" } as const,
+      ].flatMap(({ product, version, path }) => {
+        const found = vulnerabilitiesOf(product, version).map(({ id }) => id);
+        return hitIf(found.length > 0, path, `${product} ${version}: ${found.join(", ")}`);
+      }),
   },
   {
     code: "IMAGE_SERIES",

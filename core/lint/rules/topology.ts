@@ -1,5 +1,5 @@
 import type { ClusterSpec } from "../../spec/cluster-spec.js";
-import { isOlder, vllmVersion } from "../../spec/image-version.js";
+import { hasRayToken, isOlder, vllmVersion } from "../../spec/image-version.js";
 import { visibleDevices } from "../../spec/rules.js";
 import { hitIf, type LintRule } from "../lint-rule.js";
 
@@ -90,12 +90,18 @@ export const TOPOLOGY_RULES: readonly LintRule[] = [
   },
   {
     code: "RAY_WITHOUT_AUTHENTICATION",
-    level: "info",
+    level: "warning",
     title: "Ray before 2.52 has no authentication",
     reason: "whoever reaches its ports runs code on the servers",
-    wayOut: "keep the servers' network private; nothing can be set in the image's Ray",
+    wayOut:
+      "let only the nodes reach each other's ports (`vllm-cluster firewall` prints rules), and accept it; with Ray 2.52 or later in the image set image.rayVersion",
     sources: ["CVE-2023-48022", "Ray docs `ray-security/token-auth`"],
-    check: (spec) => hitIf(spec.topology === "ray", "topology", "ray"),
+    check: ({ topology, image }) =>
+      hitIf(
+        topology === "ray" && !hasRayToken(image),
+        "image.rayVersion",
+        image.rayVersion ?? "unset",
+      ),
   },
   {
     code: "RAY_OBJECT_STORE",

@@ -41,6 +41,22 @@ def judge_ray(planned: Iterable[PlannedNode], seen: Mapping[str, Any]) -> tuple[
     return "", None
 
 
+def judge_ray_token(env: Mapping[str, str], version: str) -> str:
+    """Why Ray is open although the plan asks for its token, or "".
+
+    Ray before 2.52 does not know RAY_AUTH_MODE and lets everybody in without a word.
+    """
+    if env.get("RAY_AUTH_MODE") != "token":
+        return ""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers >= (2, 52):
+        return ""
+    return (
+        f"Ray {version} has no token authentication, which image.rayVersion promises; "
+        "set it to the version in the image"
+    )
+
+
 class EngineLoad(NamedTuple):
     """Two numbers of one vLLM engine (`engine="0"`, …) in `/metrics`."""
 

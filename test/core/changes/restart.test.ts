@@ -37,6 +37,7 @@ const OTHER_VALUES: Readonly<Record<string, unknown>> = {
   "image.source": "present",
   "image.archive": "/data/other.tar",
   "image.vllmVersion": "0.18.0",
+  "image.rayVersion": "2.52.0",
   "model.path": "/data/models/other",
   "model.source": "modelscope",
   "model.repository": "acme/other",

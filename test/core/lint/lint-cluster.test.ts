@@ -1,6 +1,11 @@
 // Each rule fires on what it is about, at the right field, and not on the stack without it. Does not prove that upstream
 // still behaves as the sources say.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import {
+  KNOWN_VULNERABILITIES,
+  vulnerabilitiesOf,
+} from "../../../core/lint/known-vulnerabilities.js";
 import { blockingFindings, lintCluster, renderFinding } from "../../../core/lint/lint-cluster.js";
 import { LINT_RULES } from "../../../core/lint/lint-rules.js";
 import type { ClusterSpecInput } from "../../../core/spec/cluster-spec.js";
@@ -57,7 +62,7 @@ const rows: readonly (readonly [finding: string, change: Change, hasApiKey?: fal
     },
   ],
   [
-    "RAY_WITHOUT_AUTHENTICATION topology",
+    "RAY_WITHOUT_AUTHENTICATION image.rayVersion",
     (raw) => {
       raw.topology = "ray";
     },
@@ -190,6 +195,17 @@ const rows: readonly (readonly [finding: string, change: Change, hasApiKey?: fal
     "TRUST_REMOTE_CODE serve.trustRemoteCode",
     (raw) => {
       raw.serve.trustRemoteCode = true;
+      Object.assign(raw.model, {
+        source: "modelscope",
+        repository: "Qwen/Qwen3-235B-A22B",
+        revision: "ab".repeat(20),
+      });
+    },
+  ],
+  [
+    "TRUST_REMOTE_CODE_UNPINNED serve.trustRemoteCode",
+    (raw) => {
+      raw.serve.trustRemoteCode = true;
     },
   ],
   [
@@ -228,6 +244,45 @@ describe("lintCluster", () => {
     );
   });
 
+  it("names what is known of a version of vLLM or Ray, within the ranges of the advisories", () => {
+    const idsOf = (...args: Parameters<typeof vulnerabilitiesOf>) =>
+      vulnerabilitiesOf(...args).map(({ id }) => id);
+    assert.deepEqual(idsOf("vLLM", "0.13.0"), [
+      "CVE-2026-22807",
+      "CVE-2026-22778",
+      "CVE-2026-27893",
+    ]);
+    assert.deepEqual(idsOf("vLLM", "0.17.1"), ["CVE-2026-27893"]);
+    assert.deepEqual(idsOf("vLLM", "0.18.0"), []);
+    assert.deepEqual(idsOf("Ray", "2.8.0"), ["CVE-2023-6019"]);
+    assert.deepEqual(idsOf("Ray", "2.8.1"), []);
+    assert.deepEqual(idsOf("vLLM", undefined), []);
+    const codes = codesOf((raw) => {
+      raw.topology = "ray";
+      raw.image.rayVersion = "2.7.2";
+    });
+    assert.ok(codes.includes("IMAGE_VULNERABLE image.rayVersion"), codes.join());
+  });
+
+  it("lists every known vulnerability with its range in docs/security.md", () => {
+    const page = readFileSync("docs/security.md", "utf8");
+    for (const { product, id, since, fixed, through } of KNOWN_VULNERABILITIES) {
+      const range = since === null ? `before ${fixed}` : `${since} to before ${fixed}`;
+      const row = page.split("\n").find((line) => line.includes(id)) ?? "";
+      assert.ok(row.includes(`| ${product} ${range} | ${through} |`), `${id}: ${row}`);
+    }
+  });
+
+  it("does not warn of Ray's missing authentication where the image's Ray has it", () => {
+    const codes = (rayVersion: string) =>
+      codesOf((raw) => {
+        raw.topology = "ray";
+        raw.image.rayVersion = rayVersion;
+      });
+    assert.ok(codes("2.51.9").includes("RAY_WITHOUT_AUTHENTICATION image.rayVersion"));
+    assert.ok(!codes("2.52.0").some((code) => code.startsWith("RAY_WITHOUT")));
+  });
+
   it("has one rule for each code, and words for each", () => {
     const codes = LINT_RULES.map(({ code }) => code);
     assert.equal(new Set(codes).size, codes.length);
@@ -251,6 +306,7 @@ describe("lintCluster", () => {
     const withAcceptance = (accept: { code: string; reason: string }[]) =>
       lintCluster(
         aClusterSpec((raw) => {
+          CLEAN(raw);
           raw.env = { VLLM_SERVER_DEV_MODE: "1" };
           raw.lint = { accept };
         }),
@@ -271,6 +327,7 @@ describe("lintCluster", () => {
   it("blocks on an accepted code that does not exist, and names the nearest", () => {
     const findings = lintCluster(
       aClusterSpec((raw) => {
+        CLEAN(raw);
         raw.lint = { accept: [{ code: "TRUST_REMOTE", reason: "our own code" }] };
       }),
       { hasApiKey: true },

@@ -224,6 +224,25 @@ describe("planCluster", () => {
     }
   });
 
+  it("starts Ray, and all that talk to it, with the group's token from Ray 2.52 on", () => {
+    const variables = (rayVersion?: string) => {
+      const { nodes } = plan((raw) => {
+        raw.image.rayVersion = rayVersion;
+      }, 2);
+      return nodes.map(({ env, releases }) => {
+        assert.deepEqual(releases.ray?.env, env);
+        return [env["RAY_AUTH_MODE"], env["RAY_AUTH_TOKEN_PATH"]];
+      });
+    };
+    const token = ["token", "/vllm-cluster/in/secrets/group-token"];
+    assert.deepEqual(variables("2.52.0"), [token, token]);
+    assert.deepEqual(variables("2.51.0"), [
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
+    assert.deepEqual(variables(), variables("2.51.0"));
+  });
+
   it("lets the environment of a node win over the cluster's", () => {
     const planned = plan((raw) => {
       raw.env = { HCCL_BUFFSIZE: "1024" };

@@ -84,7 +84,7 @@ describe("parseClusterSpec", () => {
       (raw) => {
         (raw.image as Raw)["zzzzzzzz"] = 1;
       },
-      "image.zzzzzzzz: unknown key; known here: reference, source, digest, id, archive, vllmVersion",
+      "image.zzzzzzzz: unknown key; known here: reference, source, digest, id, archive, vllmVersion, rayVersion",
     ],
   ];
   for (const [name, change, issue] of unknownKeys) {

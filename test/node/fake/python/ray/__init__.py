@@ -4,6 +4,8 @@ import glob
 import json
 import os
 
+__version__ = "2.48.0"
+
 
 def init(address: str, **_: object) -> None:
     print("a line that is not for the supervisor")
