@@ -13,6 +13,7 @@ import { gatePlan } from "../core/plan/gate-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
 import { idRanges } from "../core/render/id-ranges.js";
 import { stableJson } from "../core/render/stable-json.js";
+import { smokePlan } from "../core/smoke/smoke-plan.js";
 import type { ClusterSpecInput } from "../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
 import { ClusterSpecError } from "../core/spec/spec-issue.js";
@@ -99,13 +100,14 @@ export class InferenceCluster extends pulumi.ComponentResource {
     );
     const containers = byNode(runtimes, (runtime) => runtime.containerId);
     const started = [...barrier, ...[...runtimes.values()].flatMap((runtime) => runtime.ready)];
+    const smoke = createSmoke(plan, started, this);
     const consent = downtimeConsent(plan);
     const ray =
       plan.ray === null
         ? undefined
         : new RayCluster(
             plan.names.ray,
-            { plan, containers, dependsOn: started, consent },
+            { plan, containers, dependsOn: [...started, smoke], consent },
             { parent: this },
           );
     const serve = new VllmServe(
@@ -114,7 +116,7 @@ export class InferenceCluster extends pulumi.ComponentResource {
         plan,
         containers,
         secrets: byNode(staged, (node) => node.secretsId),
-        dependsOn: ray === undefined ? started : [ray.commit],
+        dependsOn: ray === undefined ? [...started, smoke] : [ray.commit],
         consent,
       },
       { parent: this },
@@ -201,6 +203,27 @@ function createPreflight(plan: ClusterPlan, parent: pulumi.Resource): command.lo
       logging: "none",
     },
     { parent },
+  );
+}
+
+/**
+ * Tries NPUs and network in the new containers, before the first commit lets anything load. Where the containers stay, the group
+ * still serves here: then it tries what needs no NPU. What has passed once is not run again.
+ */
+function createSmoke(
+  plan: ClusterPlan,
+  started: readonly pulumi.Resource[],
+  parent: pulumi.Resource,
+): command.local.Command {
+  return new command.local.Command(
+    plan.names.smoke,
+    {
+      create: "npx --no vllm-cluster smoke",
+      stdin: stableJson(smokePlan(plan), 1),
+      addPreviousOutputInEnv: false,
+      logging: "stderr",
+    },
+    { parent, dependsOn: [...started] },
   );
 }
 

@@ -1,11 +1,11 @@
-import { text } from "node:stream/consumers";
 import type { Command } from "commander";
-import { expiredAcceptances } from "../../core/facts/acceptance.js";
 import { parseGatePlan } from "../../core/facts/parse-gate-plan.js";
 import { timeBudget } from "../../core/facts/peer-request.js";
 import { type GatePlan, gatePlan } from "../../core/plan/gate-plan.js";
-import { EXIT_FINDING, EXIT_OK, messageOf, UsageError } from "../errors.js";
+import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { refuseExpired } from "../expired.js";
 import { renderGateReport, renderTimeBudget } from "../gate-report.js";
+import { planFromInput } from "../plan-input.js";
 import { runGate } from "../run-gate.js";
 import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
 
@@ -37,7 +37,7 @@ Examples:
     )
     .action(async (options: GateOptions) => {
       const plan = await readPlan(options);
-      refuseExpired(plan);
+      refuseExpired(plan.accept);
       const isFull = options.full === true;
       process.stderr.write(renderTimeBudget(timeBudget(plan, isFull)));
       const { result, times } = await runGate(plan, { isFull });
@@ -48,23 +48,9 @@ Examples:
     });
 }
 
-async function readPlan(options: GateOptions): Promise<GatePlan> {
+function readPlan(options: GateOptions): Promise<GatePlan> | GatePlan {
   if (options.stack !== undefined || options.file !== undefined) {
     return gatePlan(loadStackPlan(options));
   }
-  if (process.stdin.isTTY) {
-    throw new UsageError("nothing to check: add --stack <name>, or give a plan on standard input");
-  }
-  const input = await text(process.stdin);
-  try {
-    return parseGatePlan(JSON.parse(input));
-  } catch (error) {
-    throw new UsageError(`the plan on standard input cannot be used: ${messageOf(error)}`);
-  }
-}
-
-function refuseExpired({ accept }: GatePlan): void {
-  const issues = expiredAcceptances(accept, new Date().toISOString().slice(0, 10));
-  if (issues.length === 0) return;
-  throw new UsageError(issues.map(({ path, reason }) => `${path} ${reason}`).join("\n"));
+  return planFromInput(parseGatePlan);
 }

@@ -84,6 +84,7 @@ export const RESTART_TABLE: readonly RestartRow[] = [
   { field: "acceptMemoryFit", restart: "nothing" },
   { field: "preflight", restart: "nothing" },
   { field: "lint", restart: "nothing" },
+  { field: "timeouts.smokeSec", restart: "nothing" },
   { field: "timeouts.modelSec", restart: "nothing" },
   { field: "timeouts.rayStartSec", restart: "nothing" },
   {

@@ -534,6 +534,67 @@ export const FINDINGS = {
     seenAs: ["a collective that hangs with large tensors only"],
     threads: ["NVIDIA/nccl#1957"],
   },
+  SMOKE_START: {
+    column: "smoke",
+    meaning: "the container did not start the smoke run, or a node did not come to the head",
+    fix: "see `docker logs` of the container; where there is none yet, the image must be on the node",
+    isAcceptable: false,
+  },
+  SMOKE_THREADS: {
+    column: "smoke",
+    meaning: "the container cannot start 64 threads",
+    fix: "upgrade docker (seccomp profiles before 20.10.10 refuse `clone3`), or raise the limit of processes",
+    isAcceptable: true,
+    seenAs: ["`can't start new thread` at import"],
+    threads: ["moby/moby#42680"],
+  },
+  SMOKE_IMPORT: {
+    column: "smoke",
+    meaning:
+      "vLLM or its device plugin cannot be imported, takes this machine for another one, or differs between the nodes",
+    fix: "the image does not fit the driver or the series: compare with the compatibility table of vllm-ascend",
+    isAcceptable: true,
+    seenAs: ["`Distributed inference using vllm-ascend failed`"],
+    threads: ["gpustack/gpustack#5277"],
+  },
+  SMOKE_HOSTS: {
+    column: "smoke",
+    meaning: "1 MiB does not get from one node to an ephemeral port of another",
+    fix: "allow all TCP between the nodes' addresses; see that the addresses are those of `socketInterface`; look for a small MTU on the way",
+    isAcceptable: true,
+    seenAs: ["`Did not receive response from front-end process within 5 minutes`"],
+    threads: ["vllm-project/vllm-ascend#9317", "vllm-project/vllm-ascend#7613"],
+  },
+  SMOKE_NPU: {
+    column: "smoke",
+    meaning: "a rank cannot open its NPU, or multiplies matrices wrongly or not at all",
+    fix: "`npu-smi info`, `dmesg`; reset the NPU, or leave it out with `visibleDevices`",
+    isAcceptable: true,
+    seenAs: ["`Set visible device failed, invalid device`"],
+    threads: ["vllm-project/vllm-ascend#167"],
+  },
+  SMOKE_NODE: {
+    column: "smoke",
+    meaning:
+      "all-reduce or all-to-all over the NPUs of one node fails, hangs or gives wrong values",
+    fix: "`npu-smi info -t topo`, health of the named NPU, the plog files below `~/ascend/log`",
+    isAcceptable: true,
+  },
+  SMOKE_PAIR: {
+    column: "smoke",
+    meaning: "all-reduce or all-to-all between a rank of one node and one of another does not work",
+    fix: "`vllm-cluster gate --full`; link, address, TLS and gateway of both NPUs; the interface of Gloo",
+    isAcceptable: true,
+    seenAs: ["a hang of two nodes, a `HcclCommInitRootInfo` that never ends"],
+    threads: ["vllm-project/vllm#8447", "vllm-project/vllm#7699"],
+  },
+  SMOKE_ALL: {
+    column: "smoke",
+    meaning:
+      "all-reduce or all-to-all over all planned ranks does not work, although every pair does",
+    fix: "`vllm-cluster gate --full`: NPUs of other numbers must reach each other, too",
+    isAcceptable: true,
+  },
   FACT_UNKNOWN: {
     column: "any",
     meaning:

@@ -24,6 +24,8 @@ export interface ClusterPlan {
   readonly model: ModelPlan;
   readonly memory: MemoryPlan;
   readonly endpoint: EndpointPlan;
+  /** Seconds for the smoke run. */
+  readonly smokeSec: number;
   readonly names: ClusterNames;
   /** The plan for which a group that serves may be stopped; see `planHash`. */
   readonly allowDowntimeFor: string | undefined;
@@ -223,6 +225,7 @@ export interface EndpointPlan {
 export interface ClusterNames {
   readonly cluster: string;
   readonly preflight: string;
+  readonly smoke: string;
   readonly ray: string;
   readonly rayCommit: string;
   readonly serve: string;

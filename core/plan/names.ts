@@ -5,6 +5,7 @@ export function clusterNames(cluster: string): ClusterNames {
   return {
     cluster,
     preflight: `${cluster}-preflight`,
+    smoke: `${cluster}-smoke`,
     ray: `${cluster}-ray`,
     rayCommit: `${cluster}-ray-commit`,
     serve: `${cluster}-serve`,

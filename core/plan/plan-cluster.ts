@@ -80,6 +80,7 @@ export function planCluster(spec: ClusterSpec, options: PlanOptions): ClusterPla
       acceptedReason: spec.acceptMemoryFit?.reason,
     },
     endpoint: endpointPlan(spec, options.hasApiKey),
+    smokeSec: spec.timeouts.smokeSec,
     names: clusterNames(spec.name),
     // An emptied line in a stack file is no consent.
     allowDowntimeFor: options.allowDowntimeFor === "" ? undefined : options.allowDowntimeFor,

@@ -1,4 +1,10 @@
-import type { ClusterPlan, MountPlan, NodePlan, Release } from "../plan/cluster-plan.js";
+import type {
+  ClusterPlan,
+  ContainerPlan,
+  MountPlan,
+  NodePlan,
+  Release,
+} from "../plan/cluster-plan.js";
 import { idRanges } from "./id-ranges.js";
 import { shellJoin, shellQuote } from "./quote.js";
 
@@ -75,6 +81,24 @@ function dockerRun(plan: ClusterPlan, node: NodePlan): readonly string[] {
     "run",
     "--detach",
     `--name=${plan.containerName}`,
+    ...dockerOptions(container),
+    "--restart=no",
+    `--stop-timeout=${container.stopGraceSec}`,
+    "--log-driver=json-file",
+    ...Object.entries(container.logOptions).map(([name, value]) => `--log-opt=${name}=${value}`),
+    ...Object.entries(container.labels).map(([name, value]) => `--label=${name}=${value}`),
+    container.image.pull,
+  ];
+}
+
+/** Options of `docker run` that decide what a process in the container has. */
+export function dockerOptions(
+  container: Pick<
+    ContainerPlan,
+    "devices" | "mounts" | "shmSizeMib" | "ulimits" | "runtime" | "securityOptions"
+  >,
+): readonly string[] {
+  return [
     "--network=host",
     ...container.devices.map((device) => `--device=${device}`),
     ...container.mounts.map((mount) => `--mount=${mountText(mount)}`),
@@ -82,12 +106,6 @@ function dockerRun(plan: ClusterPlan, node: NodePlan): readonly string[] {
     ...container.ulimits.map(({ name, limit }) => `--ulimit=${name}=${limit}:${limit}`),
     `--runtime=${container.runtime}`,
     ...container.securityOptions.map((option) => `--security-opt=${option}`),
-    "--restart=no",
-    `--stop-timeout=${container.stopGraceSec}`,
-    "--log-driver=json-file",
-    ...Object.entries(container.logOptions).map(([name, value]) => `--log-opt=${name}=${value}`),
-    ...Object.entries(container.labels).map(([name, value]) => `--label=${name}=${value}`),
-    container.image.pull,
   ];
 }
 

@@ -406,6 +406,11 @@ const timeoutsSchema = z.strictObject({
       "From `vllm serve` to the first answered completion: loading 470 GB takes a while.",
     unit: "seconds",
   }),
+  smokeSec: timeoutSec.default(120).meta({
+    description:
+      "For the smoke run before the first start: imports, NPUs and collectives, without weights.",
+    unit: "seconds",
+  }),
   modelSec: timeoutSec.default(21_600).meta({
     description:
       "For a node to download the model from a hub; the next `pulumi up` goes on from there.",

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { InferenceCluster } from "../../components/index.js";
+import { parseSmokePlan } from "../../core/smoke/parse-smoke-plan.js";
 import type { ClusterSpecInput, Topology } from "../../core/spec/cluster-spec.js";
 import { assertGolden } from "../support/golden.js";
 import {
@@ -172,11 +173,20 @@ describe("InferenceCluster", () => {
 
   it("commits Ray after all containers and boot units, and serve after Ray", () => {
     const ray = byName(resources, "qwen-ray-commit").dependencies.join();
-    for (const step of ["node0-container", "node1-container", "node0-boot", "node1-boot"]) {
+    for (const step of [...STARTED, "smoke"]) {
       assert.ok(ray.includes(`::qwen-${step}`), step);
     }
     const serve = byName(resources, "qwen-serve-commit").dependencies.join();
     assert.ok(serve.includes("::qwen-ray-commit"));
+  });
+
+  it("tries NPUs and network after all containers, with what is planned and no secret", () => {
+    const { dependencies, inputs } = byName(resources, "qwen-smoke");
+    for (const step of STARTED) assert.ok(dependencies.join().includes(`::qwen-${step}`), step);
+    assert.equal(inputs["create"], "npx --no vllm-cluster smoke");
+    const plan = parseSmokePlan(JSON.parse(inputs["stdin"] as string));
+    assert.equal(plan.nodes[1]!.env["HCCL_IF_IP"], "10.0.0.12");
+    assert.ok(!JSON.stringify(inputs).includes("canary"));
   });
 
   it("names container ids and secret versions in the manifests and never uses triggers", () => {
@@ -257,7 +267,7 @@ describe("InferenceCluster", () => {
         list(resources).filter((urn) => !/RayCluster|-ray-commit$/.test(urn)),
       );
       const { dependencies, inputs } = byName(withoutRay, "qwen-serve-commit");
-      for (const step of ["node0-container", "node1-container", "node0-boot", "node1-boot"]) {
+      for (const step of [...STARTED, "smoke"]) {
         assert.ok(dependencies.join().includes(`::qwen-${step}`), step);
       }
       const manifest = JSON.parse(inputs["stdin"] as string);
@@ -296,3 +306,5 @@ describe("InferenceCluster", () => {
     });
   });
 });
+
+const STARTED = ["node0-container", "node1-container", "node0-boot", "node1-boot"];

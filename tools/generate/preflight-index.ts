@@ -3,7 +3,7 @@ import { GATE_CHECKS, SSH_COLUMN } from "../../core/facts/judge-gate.js";
 
 /** docs/preflight.md: how the preflight works, and every code in the order of the columns. */
 export function preflightIndex(): string {
-  const columns = [SSH_COLUMN, ...GATE_CHECKS.map(({ name }) => name), "any"];
+  const columns = [SSH_COLUMN, ...GATE_CHECKS.map(({ name }) => name), "any", "smoke"];
   return [INTRODUCTION, ...columns.map(columnSection), FIELD_INTRODUCTION, fieldTable()].join("\n");
 }
 
@@ -14,7 +14,7 @@ function columnSection(column: string): string {
   });
   if (rows.length === 0) return "";
   return [
-    column === "any" ? "Any column:" : `Column \`${column}\`:`,
+    SECTION_TITLES[column] ?? `Column \`${column}\`:`,
     "",
     "| code | meaning | usual cause and fix | may be accepted |",
     "|---|---|---|---|",
@@ -22,6 +22,11 @@ function columnSection(column: string): string {
     "",
   ].join("\n");
 }
+
+const SECTION_TITLES: Readonly<Record<string, string>> = {
+  any: "Any column:",
+  smoke: "Smoke run:",
+};
 
 function fieldTable(): string {
   const rows = FINDING_CODES.flatMap((code) => {
@@ -85,6 +90,19 @@ accepted. At any other time run \`vllm-cluster gate --stack <name>\`.
    same). A packet of the interface's MTU with "do not fragment", where the host has \`ping\`.
 
 What it takes at most is printed first. NPUs ping in parallel, one after the other per NPU: with 16 nodes that are 16 pings per NPU.
+
+## Smoke run
+
+What reading cannot tell is tried, in the planned containers with the planned environment and before any weights are loaded: 64 threads;
+the import of vLLM and of its device plugin; 1 MiB over TCP from every node to every other; a matrix product on each NPU; then all-reduce
+and all-to-all within each node, between the ranks of the same place of two nodes (all pairs of up to four nodes, three partners each
+beyond), and over all ranks: HCCL on NPUs, what the device plugin names elsewhere. No stage begins before every rank has ended the one
+before, so the rank that fails or hangs is named, not those that wait for it. \`timeouts.smokeSec\` (120 s) bounds it.
+
+\`pulumi up\` runs it after the containers and before the first commit, when image, NPUs, addresses, interface, environment or the driver are
+others than when it last passed. It never stops a group that serves: where the containers stay and the NPUs are busy, it tries threads,
+import and the hosts' part of the collectives (Gloo, one process a node), says so, and tries the NPUs at the next change that finds them
+free. \`vllm-cluster smoke --stack <name>\` runs it at any time, also before the first \`up\` (the image must be on the nodes).
 
 ## Accepting a failure
 

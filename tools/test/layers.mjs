@@ -71,6 +71,7 @@ export const EXPECTED_SEC = {
   "test/lab/preflight.test.ts": 240,
   "test/lab/four-nodes.test.ts": 150,
   "test/lab/arrival.test.ts": 180,
+  "test/lab/smoke.test.ts": 180,
 };
 
 /** @typedef {{layer: Layer, files: string[]}} Selection */

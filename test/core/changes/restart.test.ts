@@ -82,6 +82,7 @@ const OTHER_VALUES: Readonly<Record<string, unknown>> = {
   "container.nofile": 4096,
   "container.mounts": [{ source: "/a", target: "/b" }],
   "timeouts.rayStartSec": 7,
+  "timeouts.smokeSec": 70,
   "timeouts.modelSec": 700,
   "timeouts.serveStartSec": 7,
   "timeouts.stopSec": 7,

@@ -11,6 +11,7 @@ import {
 } from "../../../core/facts/judge-gate.js";
 import type { SshFailureKind } from "../../../core/facts/ssh-failure.js";
 import { rawCluster } from "../../support/specs.js";
+import { BAD_RUNS } from "../smoke/bad-runs.js";
 import {
   aGatePlan,
   base64,
@@ -624,7 +625,7 @@ describe("judgeGate", () => {
 
   it("has a test for every code", () => {
     const tested = new Set<string>([
-      ...[...BAD_CASES, ...CLUSTER_BAD_CASES].map(({ code }) => code),
+      ...[...BAD_CASES, ...CLUSTER_BAD_CASES, ...BAD_RUNS].map(({ code }) => code),
       ...Object.values(failureCodes),
       "DOWNTIME_CONSENT",
     ]);

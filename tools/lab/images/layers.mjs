@@ -127,10 +127,12 @@ export async function buildStandinLayer(tree) {
   const source = join(imageSource, "standin");
   const venv = join(tree, "opt/venv");
   cpSync(join(source, "bin"), join(venv, "bin"), { recursive: true });
-  cpSync(join(source, "vllm_standin"), join(venv, "lib/python3.11/site-packages/vllm_standin"), {
-    recursive: true,
-    filter: (path) => !path.endsWith("__pycache__"),
-  });
+  for (const name of ["vllm_standin", "vllm", "torch"]) {
+    cpSync(join(source, name), join(venv, "lib/python3.11/site-packages", name), {
+      recursive: true,
+      filter: (path) => !path.endsWith("__pycache__"),
+    });
+  }
 }
 
 /** @param {string} tree @param {string[]} lower @param {number} lock */
