@@ -39,7 +39,7 @@ async function record(commit) {
   const project = new LabProject({ dir, stack: STACK, env, agentSocket: lab.agentSocket });
   try {
     await project.init();
-    await project.setApiKey("a stand-in");
+    await project.setApiKey("a-stand-in");
     await project.setCluster(labCluster(lab));
     await project.pulumi(["up", "--yes", "--skip-preview", "--stack", STACK]);
     const { stdout } = await project.pulumi(["stack", "export", "--stack", STACK], { quiet: true });
