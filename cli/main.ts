@@ -47,6 +47,12 @@ addCompleteCommand(program);
 addChatCommand(program);
 addGpustackCommand(program);
 
+// `… | head` closes the pipe early: what it wanted it has, and the exit code is the pipe's other end's business.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT_OK);
+});
+
 // Options of commands are usage errors too; commander copies exitOverride only to commands made after it was set.
 try {
   await program.parseAsync();

@@ -57,17 +57,20 @@ root_script() {
 
 answer() {
   local probe argument
+  local storage='' storage_deadline=0
   fact root yes
   while IFS=$'\t' read -r -a argument; do
     probe=${argument[0]}
     case $probe in
-      end) return 0 ;;
+      end)
+        if [ -n "$storage" ]; then relay "$storage" "$storage_deadline"; fi
+        return 0
+        ;;
       limit) ;;
       tool) fact tool "${argument[1]}" "$(type -P "${argument[1]}" || true)" ;;
       docker) probe_docker ;;
       path) probe_path "${argument[1]}" ;;
       file) probe_file "${argument[1]}" ;;
-      weights) probe_weights "${argument[1]}" ;;
       image) probe_image "${argument[1]}" "${argument[2]}" ;;
       addresses) probe_addresses ;;
       ports) probe_ports "${argument[@]:1}" ;;
@@ -79,6 +82,11 @@ answer() {
       docker-details) probe_docker_details ;;
       containers) probe_containers ;;
       model) probe_model "${argument[1]}" ;;
+      storage)
+        # Beside the probes of NPUs: both mostly wait.
+        exec {storage}< <(probe_storage "${argument[1]}" 2>/dev/null)
+        storage_deadline=$((SECONDS + 30))
+        ;;
       names) probe_names "${argument[@]:1}" ;;
       npus) probe_npus "${argument[@]:1}" ;;
       holders) probe_holders "${argument[@]:1}" ;;
@@ -180,32 +188,6 @@ probe_file() {
     *": No such file or directory" | *": Not a directory") fact file "$path" missing ;;
     *) fact file "$path" error "${out##*: }" ;;
   esac
-}
-
-# All files of weights together in bytes, and the formats that the description of a quantized checkpoint names (`-` without
-# one). In a process of its own, because a glob on a network file system whose server is gone blocks. The description
-# has a line for each tensor and may be some 10 MB.
-probe_weights() {
-  local dir=$1 status out
-  # shellcheck disable=SC2016 # expanded by the inner bash
-  attempt 20 bash -c '
-    set -euo pipefail
-    cd -- "$1"
-    bytes=0
-    for file in *.safetensors; do
-      if [ -f "$file" ]; then bytes=$((bytes + $(stat -L -c %s -- "$file"))); fi
-    done
-    formats=-
-    if [ -f quant_model_description.json ]; then
-      formats=$({ grep -oE "\"W[0-9]+A[0-9]+[A-Z0-9_]*\"" quant_model_description.json || true; } | sort -u | tr -d "\"" | tr "\n" ",")
-    fi
-    printf "%s %s\n" "$bytes" "$formats"' weights "$dir"
-  out=$(last_line "$out")
-  if [ "$status" -eq 0 ]; then
-    fact weights "$dir" found "${out%% *}" "${out#* }"
-  else
-    fact weights "$dir" error "${out##*: }"
-  fi
 }
 
 # usage: probe_image PULL registry|present
@@ -420,7 +402,8 @@ probe_containers() {
   fact containers ok
 }
 
-# Names and sizes of the files of the weights, and the hashes of the small ones that decide: `config.json` and the index.
+# Names and sizes of the files of the weights, the hashes of the small ones that decide (`config.json` and the index), and the formats
+# that the description of a quantized checkpoint names: it has a line for each tensor and may be some 10 MB.
 # In a process of its own, because a glob on a network file system whose server is gone blocks.
 probe_model() {
   local path=$1 status out
@@ -430,12 +413,51 @@ probe_model() {
     stat -L --printf "%F\t%s\t%n\n" -- *
     for file in config.json *.index.json; do
       if [ -f "$file" ]; then sha256sum -- "$file"; fi
-    done' model "$path"
+    done
+    if [ -f quant_model_description.json ]; then
+      printf "formats\t%s\n" "$({ grep -oE "\"W[0-9]+A[0-9]+[A-Z0-9_]*\"" quant_model_description.json || true; } | sort -u | tr -d "\"" | tr "\n" ",")"
+    fi' model "$path"
   if [ "$status" -eq 0 ]; then
     fact model "$path" found "$(printf '%s' "$out" | base64 -w 0)"
   else
     fact model "$path" error "$(last_line "$out")"
   fi
+}
+
+# usage: probe_storage MODEL_DIR
+# Fact: `storage DIR read BYTES SECONDS direct|uncached`, or `storage DIR small|error WORDS`. Reads 2 GiB of the largest file of the weights,
+# for at most 15 s: past the page cache, or where the file system has no direct I/O, with the cache of this file dropped first
+# (what a running vLLM has mapped stays). A disk cache of the storage itself cannot be told from the storage.
+probe_storage() {
+  local dir=$1 file size status=0 out how=direct
+  # shellcheck disable=SC2016 # expanded by the inner bash
+  attempt 10 bash -c 'cd -- "$1" && stat -L --printf "%s\t%n\n" -- *.safetensors | sort -rn | head -n 1' storage "$dir"
+  IFS=$'\t' read -r size file < <(lines "$out")
+  if [ "$status" -ne 0 ] || [ -z "${file-}" ]; then
+    fact storage "$dir" small "no file of weights: $(last_line "$out")"
+    return
+  fi
+  if [ "$size" -lt 67108864 ]; then
+    fact storage "$dir" small "its largest file has $size bytes: too few to measure"
+    return
+  fi
+  read_some "$dir/$file" direct
+  if [ "$status" -ne 0 ] && [[ $out != *" copied, "* ]]; then
+    how=uncached
+    timeout -k 2 5 dd if="$dir/$file" iflag=nocache count=0 status=none 2>/dev/null </dev/null || true
+    read_some "$dir/$file" nocache
+  fi
+  if [[ $out =~ ([0-9]+)" bytes".*" copied, "([0-9.e+-]+)" s" ]]; then
+    fact storage "$dir" read "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "$how"
+  else
+    fact storage "$dir" error "$(last_line "$out")"
+  fi
+}
+
+# Sets status and out. SIGINT, because dd then says how far it came.
+read_some() {
+  status=0
+  out=$(timeout -s INT -k 3 15 dd if="$1" of=/dev/null bs=16M count=128 iflag="$2" 2>&1 </dev/null) || status=$?
 }
 
 # Whether addresses have names: a process that asks for one without gets no answer, or waits for one.

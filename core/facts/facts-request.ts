@@ -17,7 +17,6 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
       path,
     ]),
     ["file", modelConfig(node)],
-    ["weights", node.modelPath],
     ["image", node.image.pull, node.image.source],
     ...(node.image.archive === undefined ? [] : [["path", node.image.archive]]),
     ["model", node.modelPath],
@@ -33,6 +32,7 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
     ["file", node.driverPaths.hccnConf],
     ["file", node.driverPaths.driverVersionInfo],
     ["file", firmwareVersionInfo(node)],
+    ...(node.isModelPresent ? [["storage", node.modelPath]] : []),
     ["npus", node.driverPaths.hccnTool, node.driverPaths.npuSmi, ...node.npus.map(String)],
     ["holders", ...node.npus.map(String)],
   ]);

@@ -534,6 +534,17 @@ export const FINDINGS = {
     seenAs: ["a collective that hangs with large tensors only"],
     threads: ["NVIDIA/nccl#1957"],
   },
+  STORAGE_SLOW: {
+    column: "storage",
+    meaning:
+      "by the speed at which 2 GiB of the weights were read on this host, loading takes longer than `timeouts.serveStartSec` allows (warning)",
+    fix: "set the proposed time-out, or bring the weights to a faster file system; many nodes on one file server share its speed",
+    isAcceptable: true,
+    seenAs: [
+      "a start that ends with `Timed out waiting for engine core processes to start` while weights load",
+    ],
+    threads: ["vllm-project/vllm-ascend#7078", "vllm-project/vllm-ascend#7098"],
+  },
   SMOKE_START: {
     column: "smoke",
     meaning: "the container did not start the smoke run, or a node did not come to the head",

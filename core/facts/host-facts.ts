@@ -16,8 +16,6 @@ export interface HostFacts {
   /** Where else an executable of that name was found, by the path that was asked for. */
   readonly elsewhere: ReadonlyMap<string, string>;
   readonly files: ReadonlyMap<string, FileFact>;
-  /** What the files of a model's directory tell of its weights, by directory. */
-  readonly weights: ReadonlyMap<string, WeightsFact>;
   readonly images: ReadonlyMap<string, ImageFact>;
   readonly addressesError?: string;
   readonly links: ReadonlyMap<string, "up" | "down">;
@@ -49,6 +47,8 @@ export interface HostFacts {
   /** All containers of the host. */
   readonly containerDevices: readonly ContainerDevices[];
   readonly models: ReadonlyMap<string, ModelFact>;
+  /** How fast files of the weights were read, by directory. */
+  readonly storage: ReadonlyMap<string, StorageFact>;
   /** The name of an address as the host resolves it, empty for none. */
   readonly names: ReadonlyMap<string, string>;
   /** By `<npu> <tool> <query>`, the NPU being `all` for `npu-smi info`. */
@@ -128,8 +128,21 @@ export type ModelFact =
       readonly sizes: ReadonlyMap<string, number>;
       /** SHA-256 of `config.json` and of the index, by name. */
       readonly hashes: ReadonlyMap<string, string>;
+      /** Formats that the description of a quantized checkpoint names, e.g. `W8A8_DYNAMIC`; unset without description. */
+      readonly formats?: readonly string[];
     }
   | { readonly state: "error"; readonly reason: string };
+
+/** A part of the weights, read once; `small`: there is too little of them to measure. */
+export type StorageFact =
+  | {
+      readonly state: "read";
+      readonly bytes: number;
+      readonly sec: number;
+      /** `direct`: past the page cache; `uncached`: through it, after the file was dropped from it. */
+      readonly how: string;
+    }
+  | { readonly state: "small" | "error"; readonly reason: string };
 
 /** Something that worked or did not; the text is a result or a reason. */
 export interface Outcome {
@@ -145,16 +158,6 @@ export type PathFact =
 export type FileFact =
   | { readonly state: "found"; readonly content: string }
   | { readonly state: "missing" }
-  | { readonly state: "error"; readonly reason: string };
-
-export type WeightsFact =
-  | {
-      readonly state: "found";
-      /** All files of safetensors together, in bytes. */
-      readonly bytes: number;
-      /** Formats that the description of a quantized checkpoint names, e.g. `W8A8_DYNAMIC`; unset without description. */
-      readonly formats?: readonly string[];
-    }
   | { readonly state: "error"; readonly reason: string };
 
 export interface ImageFact {
@@ -270,7 +273,6 @@ function emptyFacts(isComplete: boolean): Draft<HostFacts> {
     paths: new Map(),
     elsewhere: new Map(),
     files: new Map(),
-    weights: new Map(),
     images: new Map(),
     links: new Map(),
     mtus: new Map(),
@@ -284,6 +286,7 @@ function emptyFacts(isComplete: boolean): Draft<HostFacts> {
     areContainersKnown: false,
     containerDevices: [],
     models: new Map(),
+    storage: new Map(),
     names: new Map(),
     npuOutputs: new Map(),
     npuProcesses: new Map(),
@@ -324,9 +327,6 @@ function readFact(facts: Draft<HostFacts>, kind: string, fields: readonly string
       return;
     case "file":
       facts.files.set(a, fileFact(b, c));
-      return;
-    case "weights":
-      facts.weights.set(a, weightsFact(b, c, d));
       return;
     case "image":
       if (isImageState(b)) facts.images.set(a, imageFact(b, c, d, e));
@@ -370,7 +370,7 @@ function readFact(facts: Draft<HostFacts>, kind: string, fields: readonly string
 }
 
 function readSystemFact(facts: Draft<HostFacts>, kind: string, fields: readonly string[]): void {
-  const [a = "", b = "", c = ""] = fields;
+  const [a = "", b = "", c = "", d = "", e = ""] = fields;
   switch (kind) {
     case "machine":
       if (a !== "") facts.machine = a;
@@ -402,6 +402,9 @@ function readSystemFact(facts: Draft<HostFacts>, kind: string, fields: readonly 
       return;
     case "model":
       facts.models.set(a, modelFact(b, c));
+      return;
+    case "storage":
+      facts.storage.set(a, storageFact(b, c, d, e));
       return;
     case "name":
       facts.names.set(a, b);
@@ -463,18 +466,38 @@ function imageFact(state: ImageFact["state"], text: string, arch: string, env: s
   };
 }
 
-/** Lines `<type> TAB <bytes> TAB <name>` of stat, then `<hash>  <name>` of sha256sum. */
+/** All files of safetensors together, in bytes. */
+export function weightsBytes({ sizes }: { readonly sizes: ReadonlyMap<string, number> }): number {
+  return [...sizes]
+    .filter(([name]) => name.endsWith(".safetensors"))
+    .reduce((sum, [, size]) => sum + size, 0);
+}
+
+/** Lines `<type> TAB <bytes> TAB <name>` of stat, then `<hash>  <name>` of sha256sum, then `formats TAB <name>,…`. */
 function modelFact(state: string, text: string): ModelFact {
   if (state !== "found") return { state: "error", reason: text };
   const sizes = new Map<string, number>();
   const hashes = new Map<string, string>();
+  let formats: readonly string[] | undefined;
   for (const line of Buffer.from(text, "base64").toString("utf8").split("\n")) {
     const file = /^regular(?: empty)? file\t(\d+)\t(.+)$/.exec(line);
     if (file !== null) sizes.set(file[2]!, Number(file[1]));
     const hash = /^([0-9a-f]{64}) [ *](.+)$/.exec(line);
     if (hash !== null) hashes.set(hash[2]!, hash[1]!);
+    const described = /^formats\t(.*)$/.exec(line)?.[1];
+    if (described !== undefined) formats = listOf(described);
   }
-  return { state, sizes, hashes };
+  return { state, sizes, hashes, ...(formats === undefined ? {} : { formats }) };
+}
+
+function storageFact(state: string, bytes: string, sec: string, how: string): StorageFact {
+  if (state === "small") return { state, reason: bytes };
+  if (state !== "read") return { state: "error", reason: bytes };
+  const fact = { bytes: Number(bytes), sec: Number(sec) };
+  const isTime = fact.bytes > 0 && fact.sec > 0;
+  return isTime
+    ? { state, ...fact, how }
+    : { state: "error", reason: `${bytes} bytes in ${sec} s` };
 }
 
 /** `60000-60031,7000`, as in the files of `/proc/sys/net/ipv4`. */
@@ -497,15 +520,6 @@ function pathFact(state: string, text: string): PathFact {
 function fileFact(state: string, text: string): FileFact {
   if (state === "found") return { state, content: Buffer.from(text, "base64").toString("utf8") };
   return state === "missing" ? { state } : { state: "error", reason: text };
-}
-
-function weightsFact(state: string, bytes: string, formats: string): WeightsFact {
-  if (state !== "found") return { state: "error", reason: bytes };
-  return {
-    state,
-    bytes: Number(bytes),
-    ...(formats === "-" ? {} : { formats: formats.split(",").filter((format) => format !== "") }),
-  };
 }
 
 function containerFact(fields: readonly string[]): ContainerFact {

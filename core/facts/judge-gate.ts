@@ -12,6 +12,7 @@ import { npuNetworkCheck, tlsCheck } from "./checks/npu-network.js";
 import { driverCheck, freeCheck, npusCheck } from "./checks/npus.js";
 import { ownershipCheck } from "./checks/ownership.js";
 import { npuPingCheck, tcpCheck } from "./checks/peers.js";
+import { storageCheck } from "./checks/storage.js";
 import type { FindingCode } from "./finding-codes.js";
 import type { HostFacts, PeerFacts } from "./host-facts.js";
 import type { SshFailure, SshFailureKind } from "./ssh-failure.js";
@@ -26,6 +27,7 @@ export const GATE_CHECKS: readonly Check[] = [
   mountsCheck,
   modelCheck,
   memoryCheck,
+  storageCheck,
   imageCheck,
   networkCheck,
   portsCheck,

@@ -50,6 +50,7 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
     acceptedReason: line.optional(),
   }),
   series: z.enum(SERIES_NAMES),
+  serveStartSec: z.number().gt(0),
   accept: z.array(
     z.object({
       code: line,

@@ -28,6 +28,8 @@ export interface GatePlan {
   readonly containerName: string;
   readonly memory: GateMemory;
   readonly series: SeriesName;
+  /** From `vllm serve` to the first completion, as the stack allows, in seconds. */
+  readonly serveStartSec: number;
   /** Findings that the stack lowers to a warning. */
   readonly accept: readonly AcceptedFinding[];
   readonly nodes: readonly GateNode[];
@@ -78,6 +80,7 @@ export function gatePlan(plan: ClusterPlan): GatePlan {
     containerName: plan.containerName,
     memory: gateMemory(plan),
     series: plan.series,
+    serveStartSec: plan.nodes[0]!.releases.serve.startTimeoutSec,
     accept: plan.accept,
     nodes: plan.nodes.map((node) => ({
       name: node.name,

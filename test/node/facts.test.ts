@@ -7,7 +7,12 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type HostFacts, parseHostFacts, parsePeerFacts } from "../../core/facts/host-facts.js";
+import {
+  type HostFacts,
+  parseHostFacts,
+  parsePeerFacts,
+  weightsBytes,
+} from "../../core/facts/host-facts.js";
 
 const NODE_DIR = join(dirname(fileURLToPath(import.meta.url)), "../../node");
 /** As the gate sends them: functions first. */
@@ -139,27 +144,41 @@ describe("facts.sh", () => {
   it("adds up the weights of a model, and names the formats of its description", () => {
     const model = join(dir, "model");
     mkdirSync(model);
-    const weightsOf = (path: string) => facts(`weights\t${path}`).weights.get(path);
-    assert.deepEqual(weightsOf(model), { state: "found", bytes: 0 });
+    const factOf = () => {
+      const fact = facts(`model\t${model}`).models.get(model);
+      assert.ok(fact?.state === "found");
+      return fact;
+    };
     writeFileSync(join(model, "a.safetensors"), "x".repeat(1000));
     writeFileSync(join(model, "b.safetensors"), "x".repeat(24));
     writeFileSync(join(model, "b.bin"), "not a weight");
-    assert.deepEqual(weightsOf(model), { state: "found", bytes: 1024 });
+    assert.deepEqual([weightsBytes(factOf()), factOf().formats], [1024, undefined]);
     const description = join(model, "quant_model_description.json");
-    writeFileSync(description, '{"a": "FLOAT", "W8A8": 1}');
-    assert.deepEqual(weightsOf(model), { state: "found", bytes: 1024, formats: ["W8A8"] });
-    writeFileSync(description, '{"a": "FLOAT"}');
-    assert.deepEqual(weightsOf(model), { state: "found", bytes: 1024, formats: [] });
-    writeFileSync(
-      description,
-      '{\n"a": "W8A8_DYNAMIC",\n"b": "W4A8_DYNAMIC",\n"c": "W8A8_DYNAMIC"\n}',
-    );
-    assert.deepEqual(weightsOf(model), {
-      ...{ state: "found", bytes: 1024, formats: ["W4A8_DYNAMIC", "W8A8_DYNAMIC"] },
-    });
-    assert.deepEqual(weightsOf(join(dir, "none")), {
-      ...{ state: "error", reason: "No such file or directory" },
-    });
+    const formatsOf = (text: string) => {
+      writeFileSync(description, text);
+      return factOf().formats;
+    };
+    assert.deepEqual(formatsOf('{"a": "FLOAT", "W8A8": 1}'), ["W8A8"]);
+    assert.deepEqual(formatsOf('{"a": "FLOAT"}'), []);
+    const lines = '{\n"a": "W8A8_DYNAMIC",\n"b": "W4A8_DYNAMIC",\n"c": "W8A8_DYNAMIC"\n}';
+    assert.deepEqual(formatsOf(lines), ["W4A8_DYNAMIC", "W8A8_DYNAMIC"]);
+  });
+
+  it("measures how fast the weights are read, and says what it cannot measure", () => {
+    const model = join(dir, "stored");
+    mkdirSync(model);
+    const storageOf = (path: string) => facts(`storage\t${path}`).storage.get(path);
+    const none = storageOf(model);
+    assert.ok(none?.state === "small" && none.reason.startsWith("no file of weights"));
+    writeFileSync(join(model, "a.safetensors"), "x".repeat(1000));
+    const small = storageOf(model);
+    assert.ok(small?.state === "small" && small.reason.includes("1000 bytes: too few to measure"));
+    writeFileSync(join(model, "b.safetensors"), Buffer.alloc(65 << 20));
+    const fact = storageOf(model);
+    assert.ok(fact?.state === "read", JSON.stringify(fact));
+    assert.equal(fact.bytes, 65 << 20);
+    assert.ok(fact.sec > 0 && fact.sec < 15);
+    assert.match(fact.how, /^(direct|uncached)$/);
   });
 
   it("tells devices, directories, files and what is missing apart", () => {

@@ -57,6 +57,17 @@ describe("vllm-cluster", () => {
     assertGolden(`render/${STACK}/node1.sh`, stdout);
   });
 
+  it("ends without a word when nobody reads on", () => {
+    // More than a pipe holds, so that the writer meets its closed end.
+    const command = `for i in 1 2 3 4; do "$0" --import tsx cli/main.ts render --stack ${STACK} --json; done | head -n 1`;
+    const { status, stderr } = spawnSync("bash", ["-c", command, process.execPath], {
+      cwd: REPO,
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    assert.deepEqual([status, stderr], [0, ""]);
+  });
+
   it("prints what lint finds, and ends with 1 for an error that the stack does not accept", () => {
     const found = cli(["lint", "--stack", STACK, "--json"]);
     assert.equal(found.status, 0, found.stderr);

@@ -53,13 +53,13 @@ is touched.
 asking 2 nodes, then 2 pings per NPU: usually 12 s, at most 413 s
 preflight of cluster qwen FAILED on node1 (1 of 2 nodes); nothing was changed on any host
 
-node   ssh  root  tools  docker  host  devices  mounts  model  image  network  ports  owner  npus
-node0  ok   ok    ok     ok      ok    ok       ok      ok     ok     ok       ok     ok     ok
-node1  ok   ok    ok     ok      ok    ok       ok      ok     ok     ok       ok     ok     ok
+node   ssh  root  tools  docker  host  devices  mounts  model  memory  storage  image  network
+node0  ok   ok    ok     ok      ok    ok       ok      ok     ok      ok       ok     ok
+node1  ok   ok    ok     ok      ok    ok       ok      ok     ok      ok       ok     ok
 
-node   free  driver  npu-net  tls   npu-ping  tcp
-node0  ok    ok      ok       ok    FAIL      ok
-node1  ok    ok      ok       FAIL  FAIL      ok
+node   ports  owner  consent  npus  free  driver  npu-net  tls   npu-ping  tcp
+node0  ok     ok     ok       ok    ok    ok      ok       ok    FAIL      ok
+node1  ok     ok     ok       ok    ok    ok      ok       FAIL  FAIL      ok
 
 FAIL  node1 NPU 5  NPU_TLS: TLS is enabled, unlike on the others; enabled: node1 5; disabled: node0
       0-7, node1 0-4 6-7
@@ -83,6 +83,10 @@ accepted. At any other time run \`vllm-cluster gate --stack <name>\`.
 1. **Hosts.** One login per host, all hosts at once: one script asks everything, each tool called by its path with a limit of its
    own. The NPUs are asked in parallel, each by one query after the other; a tool that hangs, even where the kernel cannot end it,
    is a finding of its NPU and delays nobody else.
+   Where the weights lie on the host already, 2 GiB of their largest file are read meanwhile, for at most 15 s, past the page cache (direct I/O),
+   or with the file dropped from it where the file system has no direct I/O; caches of the storage itself cannot be told from it. From bytes and
+   speed follows how long loading takes, and whether `timeouts.serveStartSec` leaves enough (`STORAGE_SLOW`). Each node reads alone
+   against its own checkpoint; servers that all nodes share are slower when it matters, for which half as much again is added.
 2. **Between the hosts.** One more login per host that has answered. From every NPU to the NPU in the same place of every other node
    (\`npu-ping\`, a failure), and as a sample to the next NPU of the next node (a warning); both directions, because both hosts ask.
    \`--full\` pings all NPUs of all other nodes. To every planned port of every other node, the ends of ranges and three ephemeral

@@ -5,13 +5,14 @@ import { checkLayout, type LayoutIssue } from "../../fit/layout.js";
 import { fitLevers } from "../../fit/levers.js";
 import { parseModelConfig } from "../../fit/parse-model-config.js";
 import type { GateNode, GatePlan } from "../../plan/gate-plan.js";
+import { stableJson } from "../../render/stable-json.js";
 import type { Check, CheckContext, Finding } from "../check.js";
 import { unknownFact } from "../check.js";
 import { modelConfig } from "../facts-request.js";
-import { fileText, type HostFacts } from "../host-facts.js";
+import { fileText, type HostFacts, weightsBytes } from "../host-facts.js";
 
 /** Whether the model of the host fits into the NPUs, by the sizes of the host's own files. */
-export const memoryCheck: Check = { name: "memory", needs: ["root"], judge: judgeMemory };
+export const memoryCheck: Check = { name: "memory", needs: ["root"], judge: judgeOnce };
 
 /** The fit on one host in one line; undefined when it could not be judged. */
 export function memoryFitLine(
@@ -21,6 +22,21 @@ export function memoryFitLine(
 ): string | undefined {
   const outcome = fitOnHost(plan, node, facts);
   return outcome.kind === "judged" ? fitLine(outcome.fit, outcome.request) : undefined;
+}
+
+/** The same plan and the same files fit or do not fit alike: told on the first host of which it is true, not on each. */
+function judgeOnce(context: CheckContext): readonly Finding[] {
+  const found = judgeMemory(context);
+  const first = context.hosts.find(({ node, facts }) =>
+    isDeepEqual(judgeMemory({ ...context, node, facts }), found),
+  );
+  return first === undefined || first.node.name === context.node.name
+    ? found
+    : found.filter(({ code }) => code !== "MEMORY_FIT" && code !== "MEMORY_TIGHT");
+}
+
+function isDeepEqual(one: readonly Finding[], other: readonly Finding[]): boolean {
+  return stableJson(one) === stableJson(other);
 }
 
 function judgeMemory({ plan, node, facts }: CheckContext): readonly Finding[] {
@@ -99,11 +115,13 @@ function fitOnHost({ memory }: GatePlan, node: GateNode, facts: HostFacts): FitO
   const { model } = parsed;
   const issues = checkLayout(model, memory.demand.layout);
   if (issues.length > 0) return { kind: "refused", issues };
-  const weights = facts.weights.get(node.modelPath);
-  const found = weights?.state === "found" ? weights : undefined;
+  const files = facts.models.get(node.modelPath);
+  const found = files?.state === "found" ? files : undefined;
   const quantization =
     found?.formats === undefined ? memory.quantization : describedFormat(found.formats);
-  const sizes = sizesOfCheckpoint(model, quantization, { totalBytes: found?.bytes });
+  const sizes = sizesOfCheckpoint(model, quantization, {
+    totalBytes: found === undefined ? undefined : weightsBytes(found),
+  });
   // No verdict depends on how many sequences run, so the plan does not name it.
   const request = {
     ...memory.demand,

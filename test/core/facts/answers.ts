@@ -49,9 +49,9 @@ export function goodAnswer(plan: GatePlan, node: GateNode): string {
     ...node.mounts.map((path) => ["path", path, "found", typeOf(path)]),
     ["path", `${node.modelPath}/config.json`, "found", "regular file"],
     ["file", `${node.modelPath}/config.json`, "found", base64(JSON.stringify(MODEL_CONFIG))],
-    ["weights", node.modelPath, "found", "470187269120", "-"],
     ["image", node.image.pull, "present", "sha256:0123", "arm64", "PATH,LD_LIBRARY_PATH,"],
     ["model", node.modelPath, "found", base64(MODEL_FILES)],
+    ["storage", node.modelPath, "read", "2147483648", "1.1", "direct"],
     ["disk", plan.baseDir, "found", "500000000000"],
     ["link", "lo", "up", "65536"],
     ["link", node.socketInterface, "up", "9000"],
@@ -158,8 +158,8 @@ function systemFacts(node: GateNode): string[][] {
 
 export const MODEL_FILES = [
   "regular file\t1200\tconfig.json",
-  "regular file\t4000000000\tmodel-00001-of-00002.safetensors",
-  "regular file\t3000000000\tmodel-00002-of-00002.safetensors",
+  "regular file\t240000000000\tmodel-00001-of-00002.safetensors",
+  "regular file\t230187269120\tmodel-00002-of-00002.safetensors",
   "regular file\t90000\tmodel.safetensors.index.json",
   `${"1".repeat(64)}  config.json`,
   `${"2".repeat(64)}  model.safetensors.index.json`,

@@ -101,6 +101,15 @@ const rail = (id: number) => npuAddress(plan, node0, id);
 export const BAD_CASES: readonly BadCase[] = [
   // Host
   {
+    title: "weights that load longer than the start may take",
+    code: "STORAGE_SLOW",
+    check: "storage",
+    result: "warn",
+    says: ["143 MB/s", "about 3285 s", "serveStartSec is 3600", "serveStartSec: 5280"],
+    break: host("\t1.1\tdirect", "\t15.0\tdirect"),
+    field: "Qwen3.5 on two A2 nodes stalls while loading",
+  },
+  {
     title: "an old docker whose seccomp profile forbids clone3",
     code: "DOCKER_OLD",
     check: "docker",
@@ -136,7 +145,7 @@ export const BAD_CASES: readonly BadCase[] = [
     code: "MODEL_DIFFERS",
     check: "model",
     says: ["model-00002-of-00002.safetensors has 5 bytes", "node0"],
-    break: file(MODEL_FILES, swap(MODEL_FILES, "3000000000", "5")),
+    break: file(MODEL_FILES, swap(MODEL_FILES, "230187269120", "5")),
   },
   {
     title: "a shard that is missing",

@@ -175,6 +175,7 @@ describe("the failures of the field that a look at the hosts can tell", () => {
     "`Free memory on device",
     "`Distributed inference using vllm-ascend failed`",
     "clock skew",
+    "Qwen3.5 on two A2 nodes stalls while loading",
   ];
   for (const symptom of SYMPTOMS) {
     it(`have a check that fires: ${symptom}`, () => {

@@ -9,7 +9,7 @@ import {
 import { blockingFindings, lintCluster, renderFinding } from "../../../core/lint/lint-cluster.js";
 import { LINT_RULES } from "../../../core/lint/lint-rules.js";
 import type { ClusterSpecInput } from "../../../core/spec/cluster-spec.js";
-import { aClusterSpec } from "../../support/specs.js";
+import { aClusterSpec, rawCluster } from "../../support/specs.js";
 
 type Change = (raw: ClusterSpecInput) => void;
 
@@ -111,6 +111,13 @@ const rows: readonly (readonly [finding: string, change: Change, hasApiKey?: fal
       raw.topology = "ray";
       raw.image.reference = "quay.io/ascend/vllm-ascend:v0.18.0";
       raw.serve.extraArgs = { "async-scheduling": true };
+    },
+  ],
+  [
+    "STATISTICS_OFF serve.extraArgs.disable-log-stats",
+    (raw) => {
+      Object.assign(raw, rawCluster({ topology: "data-parallel" }));
+      raw.serve.extraArgs = { "disable-log-stats": true };
     },
   ],
   [
