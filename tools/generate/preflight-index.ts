@@ -85,7 +85,7 @@ accepted. At any other time run \`vllm-cluster gate --stack <name>\`.
    is a finding of its NPU and delays nobody else.
    Where the weights lie on the host already, 2 GiB of their largest file are read meanwhile, for at most 15 s, past the page cache (direct I/O),
    or with the file dropped from it where the file system has no direct I/O; caches of the storage itself cannot be told from it. From bytes and
-   speed follows how long loading takes, and whether `timeouts.serveStartSec` leaves enough (`STORAGE_SLOW`). Each node reads alone
+   speed follows how long loading takes, and whether \`timeouts.serveStartSec\` leaves enough (\`STORAGE_SLOW\`). Each node reads alone
    against its own checkpoint; servers that all nodes share are slower when it matters, for which half as much again is added.
 2. **Between the hosts.** One more login per host that has answered. From every NPU to the NPU in the same place of every other node
    (\`npu-ping\`, a failure), and as a sample to the next NPU of the next node (a warning); both directions, because both hosts ask.
