@@ -54,7 +54,8 @@ export const ENGINE_RULES: readonly LintRule[] = [
     title: "`disable-log-stats` with topology data-parallel",
     reason:
       "`/metrics` then shows no engines, and readiness asks each engine by name and sees by its token counter that it has answered: the start ends at its deadline",
-    wayOut: "remove serve.extraArgs.disable-log-stats; access logs are quieter with disable-uvicorn-access-log",
+    wayOut:
+      "remove serve.extraArgs.disable-log-stats; access logs are quieter with disable-uvicorn-access-log",
     sources: ["vLLM 0.23 `v1/engine/async_llm.py`"],
     check: (spec) =>
       hitIf(
