@@ -15,7 +15,7 @@ describe("hosts with a sudo user", function () {
   it("come up, stay as they are on a second up, and recover from a reboot", async () => {
     await stack.mustUp();
     await stack.complete();
-    assert.match(await stack.mustUp(), /24 unchanged/);
+    assert.match(await stack.mustUp(), /25 unchanged/);
     const { epoch } = (await stack.status()).serve;
     await stack.lab.reboot(stack.worker);
     await stack.servesAgain(epoch ?? 0, 150);
