@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type AnswerPiece, type ApiRequest, streamAnswer } from "./api-client.js";
 import { readApiKey } from "./api-key.js";
+import { gpustackValue } from "./gpustack-connection.js";
 import { positiveInteger } from "./numbers.js";
 import { addStackOptions, loadStack, type StackOptions } from "./stack.js";
 
@@ -24,7 +25,10 @@ export function addAnswerOptions(command: Command): Command {
 }
 
 /** Where a stack's API is, and how to ask it. */
-export type ApiTarget = Pick<ApiRequest, "endpoint" | "apiKey" | "timeoutSec" | "statusCommand"> & {
+export type ApiTarget = Pick<
+  ApiRequest,
+  "endpoint" | "apiKey" | "keyVariable" | "timeoutSec" | "statusCommand"
+> & {
   readonly model: string;
 };
 
@@ -34,12 +38,26 @@ export type ApiTarget = Pick<ApiRequest, "endpoint" | "apiKey" | "timeoutSec" | 
  */
 export function apiTarget(options: AnswerOptions): ApiTarget {
   const stack = loadStack(options);
+  const common = {
+    timeoutSec: options.timeout,
+    statusCommand: `vllm-cluster status --stack ${stack.name}`,
+  };
+  if (stack.gpustack !== undefined) {
+    return {
+      ...common,
+      endpoint:
+        options.endpoint ?? `${gpustackValue(stack, "GPUSTACK_URL").replace(/\/+$/, "")}/v1`,
+      model: stack.gpustack.plan.model,
+      apiKey: gpustackValue(stack, "GPUSTACK_INFERENCE_KEY"),
+      keyVariable: "GPUSTACK_INFERENCE_KEY",
+    };
+  }
   return {
+    ...common,
     endpoint: options.endpoint ?? stack.plan.endpoint.url,
     model: stack.plan.endpoint.model,
     apiKey: readApiKey(stack),
-    timeoutSec: options.timeout,
-    statusCommand: `vllm-cluster status --stack ${stack.name}`,
+    keyVariable: "VLLM_API_KEY",
   };
 }
 

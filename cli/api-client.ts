@@ -11,6 +11,8 @@ export interface ApiRequest {
   /** Without `stream`: every answer is streamed. */
   readonly body: Readonly<Record<string, unknown>>;
   readonly apiKey?: string | undefined;
+  /** Variable of this program's environment that may hold it, for messages. @default "VLLM_API_KEY" */
+  readonly keyVariable?: "VLLM_API_KEY" | "GPUSTACK_INFERENCE_KEY";
   /** Ends the request; vLLM then drops it. */
   readonly signal: AbortSignal;
   /** Longest silence of the server, in seconds. */
@@ -137,7 +139,7 @@ function readPiece({ endpoint, statusCommand }: ApiRequest, data: string): Answe
 }
 
 async function refusal(
-  { endpoint, path, body, apiKey, statusCommand }: ApiRequest,
+  { endpoint, path, body, apiKey, keyVariable = "VLLM_API_KEY", statusCommand }: ApiRequest,
   response: http.IncomingMessage,
 ): Promise<StepError> {
   const status = response.statusCode ?? 0;
@@ -157,7 +159,16 @@ async function refusal(
         cause,
         apiKey === undefined
           ? "export VLLM_API_KEY: the API is guarded, and the stack file has no apiKey"
-          : "the key is not the one that runs: correct VLLM_API_KEY, or `pulumi up` after a rotation",
+          : keyVariable === "VLLM_API_KEY"
+            ? "the key is not the one that runs: correct VLLM_API_KEY, or `pulumi up` after a rotation"
+            : `the key is wrong or expired: correct ${keyVariable}`,
+      );
+    case 403:
+      return told(
+        cause,
+        keyVariable === "VLLM_API_KEY"
+          ? "correct the request"
+          : `a key of scope management cannot ask a model: ${keyVariable} must be one of scope inference`,
       );
     case 404:
       return told(
@@ -167,7 +178,11 @@ async function refusal(
     default:
       return told(
         cause,
-        status >= 500 ? `${statusCommand}; vllm-cluster logs` : "correct the request",
+        status < 500
+          ? "correct the request"
+          : keyVariable === "VLLM_API_KEY"
+            ? `${statusCommand}; vllm-cluster logs`
+            : statusCommand,
       );
   }
 }

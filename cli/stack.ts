@@ -8,7 +8,9 @@ import {
   planGpustack,
   specOfGpustack,
 } from "../core/gpustack/cluster.js";
+import { gpustackGate } from "../core/gpustack/gate.js";
 import type { ClusterPlan, NodePlan } from "../core/plan/cluster-plan.js";
+import { type GatePlan, gatePlan } from "../core/plan/gate-plan.js";
 import { planCluster } from "../core/plan/plan-cluster.js";
 import type { ClusterSpec, ClusterSpecInput } from "../core/spec/cluster-spec.js";
 import { parseClusterSpec } from "../core/spec/parse.js";
@@ -51,6 +53,8 @@ export interface LoadedStack {
 /** A stack that is deployed through GPUStack. */
 export interface GpustackStack {
   readonly plan: GpustackPlan;
+  /** Absent without host keys. */
+  readonly gate: GatePlan | undefined;
   /** Keys of the configuration, without namespace, that are set beside the cluster, e.g. `gpustackUrl`. */
   readonly configKeys: ReadonlySet<string>;
 }
@@ -104,12 +108,32 @@ export function loadStack(options: StackOptions): LoadedStack {
     const through =
       gpustackPlan === undefined
         ? {}
-        : { gpustack: { plan: gpustackPlan, configKeys: configKeys(config, project.name) } };
+        : {
+            gpustack: {
+              plan: gpustackPlan,
+              gate: gpustackGate(raw as ClusterSpecInput, gpustackPlan, plan.owner),
+              configKeys: configKeys(config, project.name),
+            },
+          };
     return { spec, plan, hasApiKey, ...place, ...through };
   } catch (error) {
     if (error instanceof ClusterSpecError) throw new UsageError(`${file}: ${error.message}`);
     throw error;
   }
+}
+
+/**
+ * What the preflight of a stack checks.
+ *
+ * @throws UsageError when it has no way to the hosts.
+ */
+export function loadGatePlan(options: StackOptions): GatePlan {
+  const { plan, gpustack, name } = loadStack(options);
+  if (gpustack === undefined) return gatePlan(plan);
+  if (gpustack.gate !== undefined) return gpustack.gate;
+  throw new UsageError(
+    `stack ${name} is deployed through GPUStack, and its nodes have no hostKey: NPUs and network cannot be checked; vllm-cluster hostkeys prints the keys`,
+  );
 }
 
 /**

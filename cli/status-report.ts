@@ -1,4 +1,5 @@
 import type { GroupVerdict, NodeStatus } from "../core/facts/group-status.js";
+import type { DeploymentStatus, GpustackVerdict } from "../core/gpustack/status.js";
 import { textTable, wrapText } from "./text-table.js";
 
 /** The table of nodes, what is wrong with each, and the verdict as the last line. */
@@ -25,6 +26,31 @@ export function renderStatusReport(nodes: readonly NodeStatus[], verdict: GroupV
   return [
     table,
     ...(reasons.length === 0 ? [] : ["", ...reasons]),
+    "",
+    wrapText(verdict.text, WIDTH, "  "),
+    ...(verdict.next === undefined ? [] : [wrapText(`next: ${verdict.next}`, WIDTH, "      ")]),
+    "",
+  ].join("\n");
+}
+
+/** The same for deployments of GPUStack. */
+export function renderGpustackStatus(
+  deployments: readonly DeploymentStatus[],
+  verdict: GpustackVerdict,
+): string {
+  const table = textTable([
+    ["deployment", "role", "worker", "replicas", "instance", "restarts"],
+    ...deployments.map((row) => [
+      row.deployment,
+      row.role,
+      row.workers.map((worker, index) => `${worker} ${row.workerStates[index] ?? ""}`).join(", "),
+      row.replicas === undefined ? "absent" : String(row.replicas),
+      row.instances.join(", ") || "-",
+      String(row.restartCount),
+    ]),
+  ]);
+  return [
+    table,
     "",
     wrapText(verdict.text, WIDTH, "  "),
     ...(verdict.next === undefined ? [] : [wrapText(`next: ${verdict.next}`, WIDTH, "      ")]),

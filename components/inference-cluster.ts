@@ -21,6 +21,7 @@ import { AscendNode } from "./ascend-node.js";
 import { ContainerRuntime } from "./container-runtime.js";
 import { downtimeConsent } from "./downtime-consent.js";
 import { loadNodeScripts } from "./node-scripts.js";
+import { createPreflight } from "./preflight.js";
 import { RayCluster } from "./ray-cluster.js";
 import { VllmServe } from "./vllm-serve.js";
 
@@ -84,7 +85,7 @@ export class InferenceCluster extends pulumi.ComponentResource {
     super(InferenceCluster.token, plan.names.cluster, {}, opts);
     for (const warning of warnings) void pulumi.log.warn(renderFinding(warning), this);
 
-    const preflight = createPreflight(plan, this);
+    const preflight = createPreflight(plan.names.preflight, gatePlan(plan), this);
     logMemoryFit(plan, preflight, this);
     const staged = createNodes(plan, args, preflight, this);
     const barrier = [preflight, ...[...staged.values()].flatMap((node) => node.staged)];
@@ -186,24 +187,6 @@ function checkAcceptances({ accept }: ClusterPlan): void {
       `preflight.accept[${index}]: ${code}${where} is accepted until ${until}: ${reason}`,
     );
   });
-}
-
-/**
- * Checks all hosts at once and touches nothing. Downstream resources depend on it by order only: with a property
- * dependency and delete-before-replace, the engine would stop serve before the checks have run.
- */
-function createPreflight(plan: ClusterPlan, parent: pulumi.Resource): command.local.Command {
-  return new command.local.Command(
-    plan.names.preflight,
-    {
-      // The same text on every machine: a path of this machine would be a difference on the next one.
-      create: "npx --no vllm-cluster gate",
-      stdin: stableJson(gatePlan(plan), 1),
-      addPreviousOutputInEnv: false,
-      logging: "none",
-    },
-    { parent },
-  );
 }
 
 /**

@@ -25,7 +25,8 @@ export function addChatCommand(program: Command): void {
     .description(
       "Sends messages to /v1/chat/completions and prints the answer as it comes; what the model thinks before goes to\n" +
         "standard error. Without a message, a terminal starts a conversation and anything else is read as the message.\n" +
-        "Ctrl-C ends an answer. The key of a guarded API comes from VLLM_API_KEY, else from the stack's secret apiKey.",
+        "Ctrl-C ends an answer. The key of a guarded API comes from VLLM_API_KEY, else from the stack's secret apiKey.\n" +
+        "Through GPUStack: GPUSTACK_URL and GPUSTACK_INFERENCE_KEY, else the stack's secrets.",
     )
     .option("--system <text>", "the system message")
     .addOption(

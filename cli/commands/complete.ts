@@ -17,7 +17,8 @@ export function addCompleteCommand(program: Command): void {
     .summary("the model continues a text")
     .description(
       "Sends a text to /v1/completions and prints what the model adds, as it comes. No chat template is applied.\n" +
-        "The key of a guarded API comes from VLLM_API_KEY, else from the stack's secret apiKey.",
+        "The key of a guarded API comes from VLLM_API_KEY, else from the stack's secret apiKey.\n" +
+        "Through GPUStack: GPUSTACK_URL and GPUSTACK_INFERENCE_KEY, else the stack's secrets.",
     )
     .addHelpText(
       "after",

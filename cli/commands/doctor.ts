@@ -6,11 +6,10 @@ import {
   type OperatorFacts,
 } from "../../core/facts/operator.js";
 import { timeBudget } from "../../core/facts/peer-request.js";
-import { gatePlan } from "../../core/plan/gate-plan.js";
 import { EXIT_FINDING, EXIT_OK } from "../errors.js";
 import { CELL_TEXT, renderGateReport, renderTimeBudget } from "../gate-report.js";
 import { runGate, runLogins } from "../run-gate.js";
-import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
+import { addStackOptions, loadGatePlan, type StackOptions } from "../stack.js";
 import { textTable } from "../text-table.js";
 
 interface DoctorOptions extends StackOptions {
@@ -52,7 +51,7 @@ Examples:
 
 async function hostsResult(options: DoctorOptions) {
   if (options.stack === undefined && options.file === undefined) return undefined;
-  const plan = gatePlan(loadStackPlan(options));
+  const plan = loadGatePlan(options);
   if (!options.preflight) return runLogins(plan);
   process.stderr.write(`\n${renderTimeBudget(timeBudget(plan, false))}`);
   return (await runGate(plan, { isFull: false })).result;

@@ -31,7 +31,7 @@ Examples:
   vllm-cluster firewall --stack prod --node node1 --client 10.1.0.0/16 | ssh root@10.0.0.12 nft -c -f -`,
     )
     .action((options: FirewallCommandOptions) => {
-      const plan = loadStackPlan(options);
+      const plan = loadStackPlan(options, "GPUStack documents the ports of its workers");
       const rules = selectNodes(plan, options.node).map((node) =>
         renderFirewall(plan, node, { clients: options.client }),
       );

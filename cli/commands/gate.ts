@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import { parseGatePlan } from "../../core/facts/parse-gate-plan.js";
 import { timeBudget } from "../../core/facts/peer-request.js";
-import { type GatePlan, gatePlan } from "../../core/plan/gate-plan.js";
+import type { GatePlan } from "../../core/plan/gate-plan.js";
 import { EXIT_FINDING, EXIT_OK } from "../errors.js";
 import { refuseExpired } from "../expired.js";
 import { renderGateReport, renderTimeBudget } from "../gate-report.js";
 import { planFromInput } from "../plan-input.js";
 import { runGate } from "../run-gate.js";
-import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
+import { addStackOptions, loadGatePlan, type StackOptions } from "../stack.js";
 
 interface GateOptions extends StackOptions {
   readonly json?: true;
@@ -50,7 +50,7 @@ Examples:
 
 function readPlan(options: GateOptions): Promise<GatePlan> | GatePlan {
   if (options.stack !== undefined || options.file !== undefined) {
-    return gatePlan(loadStackPlan(options));
+    return loadGatePlan(options);
   }
   return planFromInput(parseGatePlan);
 }

@@ -25,8 +25,9 @@ Examples:
   vllm-cluster lint --stack qwen3-235b-ray-tp8-pp2 --json | jq -r '.[] | select(.level == "error") | .code'`,
     )
     .action((options: LintOptions) => {
-      const { spec, hasApiKey } = loadStack(options);
-      const findings = lintCluster(spec, { hasApiKey });
+      const { spec, hasApiKey, gpustack } = loadStack(options);
+      // GPUStack guards its API with keys of its own.
+      const findings = lintCluster(spec, { hasApiKey: hasApiKey || gpustack !== undefined });
       process.stdout.write(
         options.json ? `${JSON.stringify(findings, undefined, 2)}\n` : renderLintReport(findings),
       );

@@ -32,7 +32,12 @@ Examples:
     .action(async (options: SmokeOptions) => {
       const isForced = options.stack !== undefined || options.file !== undefined;
       const plan = isForced
-        ? smokePlan(loadStackPlan(options))
+        ? smokePlan(
+            loadStackPlan(
+              options,
+              "the containers are GPUStack's; vllm-cluster gate checks its workers",
+            ),
+          )
         : await planFromInput(parseSmokePlan);
       refuseExpired(plan.accept);
       process.stderr.write(announcement(plan));

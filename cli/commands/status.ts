@@ -8,13 +8,17 @@ import {
   readNodeStatus,
 } from "../../core/facts/group-status.js";
 import { parseHostFacts } from "../../core/facts/host-facts.js";
+import type { GpustackPlan } from "../../core/gpustack/cluster.js";
+import { gpustackStatus } from "../../core/gpustack/status.js";
 import type { ClusterPlan } from "../../core/plan/cluster-plan.js";
+import type { GpustackApi } from "../../provider/gpustack-api.js";
 import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { fromServer, gpustackOfStack } from "../gpustack-connection.js";
 import { positiveInteger } from "../numbers.js";
 import { readNodeScript } from "../package-files.js";
 import { runOnNodes } from "../ssh.js";
-import { addStackOptions, loadStackPlan, type StackOptions } from "../stack.js";
-import { renderStatusReport } from "../status-report.js";
+import { addStackOptions, type LoadedStack, loadStack, type StackOptions } from "../stack.js";
+import { renderGpustackStatus, renderStatusReport } from "../status-report.js";
 
 interface StatusOptions extends StackOptions {
   readonly json?: true;
@@ -28,7 +32,7 @@ export function addStatusCommand(program: Command): void {
     .summary("what each node runs, and whether the cluster serves")
     .description(
       "Asks every node for its container and its supervisor's status, and says whether the cluster serves.\n" +
-        "Exit code 0 only when it serves.",
+        "Of a stack that is deployed through GPUStack it asks the server. Exit code 0 only when it serves.",
     )
     .option("--json", "print the result as JSON")
     .option("-w, --watch", "ask every 2 s until the cluster serves; prints what changes")
@@ -42,34 +46,45 @@ Examples:
   vllm-cluster status --stack qwen3-235b-ray-tp8-pp2 --json | jq -r .verdict.state`,
     )
     .action(async (options: StatusOptions) => {
-      const plan = loadStackPlan(options);
-      const isServing = options.watch ? await watch(plan, options) : await printOnce(plan, options);
+      const ask = statusQuestion(loadStack(options));
+      const isServing = options.watch ? await watch(ask, options) : await printOnce(ask, options);
       process.exitCode = isServing ? EXIT_OK : EXIT_FINDING;
     });
 }
 
-interface GroupStatus {
-  readonly cluster: string;
-  readonly verdict: GroupVerdict;
-  readonly nodes: readonly NodeStatus[];
+/** What is known of a group, in the form in which it is deployed. */
+interface Answer {
+  readonly isServing: boolean;
+  readonly json: object;
+  readonly report: string;
+  /** Without durations: another one is worth printing again. */
+  readonly still: string;
 }
 
-async function printOnce(plan: ClusterPlan, { json }: StatusOptions): Promise<boolean> {
-  const status = await askNodes(plan);
-  print(status, json === true);
-  return status.verdict.state === "serving";
+type Question = () => Promise<Answer>;
+
+function statusQuestion(stack: LoadedStack): Question {
+  const { plan, gpustack } = stack;
+  if (gpustack === undefined) return () => askNodes(plan);
+  const api = gpustackOfStack(stack);
+  return () => askGpustack(gpustack.plan, api);
+}
+
+async function printOnce(ask: Question, { json }: StatusOptions): Promise<boolean> {
+  const answer = await ask();
+  print(answer, json === true);
+  return answer.isServing;
 }
 
 /** Prints when something else than a duration has changed, so that a log of it is readable. */
-async function watch(plan: ClusterPlan, { json, timeout }: StatusOptions): Promise<boolean> {
+async function watch(ask: Question, { json, timeout }: StatusOptions): Promise<boolean> {
   const end = Date.now() + timeout * 1000;
   let before = "";
   while (true) {
-    const status = await askNodes(plan);
-    const text = withoutTimes(status);
-    if (text !== before) print(status, json === true);
-    before = text;
-    if (status.verdict.state === "serving") return true;
+    const answer = await ask();
+    if (answer.still !== before) print(answer, json === true);
+    before = answer.still;
+    if (answer.isServing) return true;
     if (Date.now() + WATCH_INTERVAL_MS > end) {
       process.stderr.write(`vllm-cluster: not serving after ${timeout} s\n`);
       return false;
@@ -78,7 +93,20 @@ async function watch(plan: ClusterPlan, { json, timeout }: StatusOptions): Promi
   }
 }
 
-async function askNodes(plan: ClusterPlan): Promise<GroupStatus> {
+async function askGpustack(plan: GpustackPlan, api: GpustackApi): Promise<Answer> {
+  const [models, instances, workers] = await fromServer(() =>
+    Promise.all([api.models(), api.instances(), api.workers()]),
+  );
+  const status = gpustackStatus(plan, { models, instances, workers });
+  return {
+    isServing: status.verdict.state === "serving",
+    json: { cluster: plan.cluster, ...status },
+    report: renderGpustackStatus(status.deployments, status.verdict),
+    still: JSON.stringify(status),
+  };
+}
+
+async function askNodes(plan: ClusterPlan): Promise<Answer> {
   const targets = plan.nodes.map((node) => ({ ...node, text: statusScript(plan) }));
   const runs = await runOnNodes(targets, ({ text }) => ({
     text,
@@ -93,23 +121,25 @@ async function askNodes(plan: ClusterPlan): Promise<GroupStatus> {
       failure === undefined ? { facts: parseHostFacts(stdout) } : { failure },
     );
   });
-  return { cluster: plan.cluster, verdict: judgeGroup(plan, nodes), nodes };
+  const verdict = judgeGroup(plan, nodes);
+  return {
+    isServing: verdict.state === "serving",
+    json: { cluster: plan.cluster, verdict, nodes },
+    report: renderStatusReport(nodes, verdict),
+    still: withoutTimes(nodes, verdict),
+  };
 }
 
 function statusScript(plan: ClusterPlan): string {
   return `${readNodeScript("facts.sh")}${statusRequest(plan)}`;
 }
 
-function print(status: GroupStatus, asJson: boolean): void {
-  process.stdout.write(
-    asJson
-      ? `${JSON.stringify(status, undefined, 2)}\n`
-      : renderStatusReport(status.nodes, status.verdict),
-  );
+function print({ json, report }: Answer, asJson: boolean): void {
+  process.stdout.write(asJson ? `${JSON.stringify(json, undefined, 2)}\n` : report);
 }
 
 /** The text of a status with the durations taken out. */
-function withoutTimes({ nodes, verdict }: GroupStatus): string {
+function withoutTimes(nodes: readonly NodeStatus[], verdict: GroupVerdict): string {
   const still = nodes.map(({ clockSec: _, supervisor, ...node }) => ({
     ...node,
     state: supervisor?.state,

@@ -4,16 +4,18 @@ import {
   type GpustackPlan,
   planGpustack,
 } from "../../core/gpustack/cluster.js";
+import { gpustackGate } from "../../core/gpustack/gate.js";
 import { shellQuote } from "../../core/render/quote.js";
 import type { ClusterSpecInput } from "../../core/spec/cluster-spec.js";
 import { ClusterSpecError } from "../../core/spec/spec-issue.js";
+import { createPreflight } from "../preflight.js";
 import { BackendVersion } from "./backend-version.js";
 import type { GpustackConnection } from "./connection.js";
 import { DeploymentGroup, type GroupInstance } from "./deployment-group.js";
 
 /** Inputs of a `GpustackCluster`. */
 export interface GpustackClusterArgs extends GpustackConnection {
-  /** The cluster as in `vllm-ascend:cluster`, topology `data-parallel` or `multiprocessing`; host keys and image digest may be missing. */
+  /** The cluster as in `vllm-ascend:cluster`, topology `data-parallel` or `multiprocessing`. The image digest may be missing; so may all host keys, then the NPU network is not checked. */
   readonly cluster: ClusterSpecInput;
   /** Key of scope `inference`: with it a start is done when a completion was answered. @default GPUSTACK_INFERENCE_KEY */
   readonly inferenceKey?: pulumi.Input<string> | undefined;
@@ -46,6 +48,10 @@ export class GpustackCluster extends pulumi.ComponentResource {
       { ...connection, ...plan.version },
       { parent: this },
     );
+    const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
+    const gate = gpustackGate(args.cluster, plan, owner);
+    const preflight =
+      gate === undefined ? undefined : createPreflight(plan.names.preflight, gate, this);
     const group = new DeploymentGroup(
       plan.names.group,
       {
@@ -59,11 +65,11 @@ export class GpustackCluster extends pulumi.ComponentResource {
         backendVersionHash: version.contentHash,
       },
       // The server refuses to remove a version that a running group uses.
-      { parent: this, dependsOn: [version] },
+      { parent: this, dependsOn: [version, ...(preflight === undefined ? [] : [preflight])] },
     );
-    if (plan.nodes.length > 1) {
+    if (preflight === undefined && plan.nodes.length > 1) {
       void pulumi.log.info(
-        "NPU network not checked: GPUStack gives no way to the NPUs' own links; run hccn_tool -ping between the servers before the first start",
+        "NPU network not checked: GPUStack gives no way to the NPUs' own links. Give the nodes' hostKey, and the preflight checks them over SSH; or run hccn_tool -ping between the servers before the first start",
         this,
       );
     }

@@ -3,6 +3,7 @@ import { planCluster } from "../plan/plan-cluster.js";
 import { parseClusterSpec } from "../spec/parse.js";
 import { ClusterSpecError } from "../spec/spec-issue.js";
 import { type ByNode, type FieldChange, fieldChanges, nodeFieldChanges } from "./field-changes.js";
+import { gpustackChanges } from "./gpustack-change.js";
 import { parseManifest, stopsGroup } from "./manifest.js";
 import { type Inputs, isUnknown, type Preview, type PreviewStep } from "./preview.js";
 
@@ -32,6 +33,7 @@ export interface ClusterChange {
  * - `containers`: containers are replaced, and with them everything that runs;
  * - `ray`: Ray and vLLM restart in their containers;
  * - `serve`: vLLM restarts, Ray stays;
+ * - `deployments`: the deployments of GPUStack restart, all of a group together;
  * - `staged`: files or settings on the hosts change, nothing that runs is touched;
  * - `nothing`.
  */
@@ -41,17 +43,18 @@ export type Effect =
   | "containers"
   | "ray"
   | "serve"
+  | "deployments"
   | "staged"
   | "nothing";
 
 export interface ProcessChange {
-  readonly process: "container" | "ray" | "vllm serve";
+  readonly process: "container" | "ray" | "vllm serve" | "deployment";
   readonly action: "starts" | "restarts" | "is replaced" | "stops";
   readonly nodes: readonly string[];
 }
 
 export interface FieldGroup {
-  readonly title: "Hosts" | "Containers" | "Ray" | "vLLM";
+  readonly title: "Hosts" | "Containers" | "Ray" | "vLLM" | "GPUStack";
   readonly changes: readonly FieldChange[];
 }
 
@@ -73,13 +76,16 @@ export interface Outage {
 export function clusterChanges(preview: Preview): ClusterChange[] {
   const steps = preview.steps.filter(({ urn, op }) => urn.includes(CLUSTER_TYPE) && op !== "same");
   const planned = plannedManifests(preview.config);
-  return clusterNamesOf(steps).map((name) =>
-    clusterChange(
-      name,
-      steps.filter((step) => step.name === name || step.name.startsWith(`${name}-`)),
-      planned.get(name),
+  return [
+    ...clusterNamesOf(steps).map((name) =>
+      clusterChange(
+        name,
+        steps.filter((step) => step.name === name || step.name.startsWith(`${name}-`)),
+        planned.get(name),
+      ),
     ),
-  );
+    ...gpustackChanges(preview),
+  ];
 }
 
 interface PlannedManifests {
@@ -294,6 +300,7 @@ function processChanges(seen: {
       ];
     case "serve":
       return row("vllm serve", "restarts", servedBy(seen.staying));
+    case "deployments":
     case "staged":
     case "nothing":
       return [];

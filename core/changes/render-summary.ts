@@ -65,6 +65,9 @@ export function orderLines(change: ClusterChange): string[] {
   return change.processes.map(({ process, action, nodes }) => {
     const where = nodes.join(", ");
     if (process === "container") return `the container ${action} on ${where}`;
+    if (process === "deployment") {
+      return `${where}: ${nodes.length === 1 ? "the deployment" : "the deployments"} ${nodes.length === 1 ? action : `${action.replace(/s$/, "")} together`}`;
+    }
     return `${process === "ray" ? "Ray" : process} ${action} on ${where}${
       process === "ray" && action !== "stops" && nodes.length > 1 ? ", the head first" : ""
     }`;
@@ -89,6 +92,8 @@ function whatHappens({ effect, nodes, head, nodesAdded, nodesRemoved }: ClusterC
       return "Ray and vLLM restart on all nodes; the containers keep running.";
     case "serve":
       return `vLLM restarts on ${head}; everything else keeps running.`;
+    case "deployments":
+      return `${moved === "" ? "" : `${moved} `}GPUStack stops all deployments of the group, and starts them together when none runs any more.`;
     case "staged":
       return "Files or settings change; nothing that runs is touched.";
     case "nothing":
@@ -105,6 +110,8 @@ function clientsSee({ effect, outage }: ClusterChange): string {
     case "staged":
     case "nothing":
       return "Clients notice nothing.";
+    case "deployments":
+      return `The API is out for ${duration(outage)}: requests that run are cut when the deployments stop, new ones are refused until the head runs again.`;
     case "containers":
     case "ray":
     case "serve":
@@ -127,6 +134,8 @@ function wayBack({ effect }: ClusterChange): string {
     case "serve":
     case "ray":
       return "If it does not come up, the group goes back by itself to what it runs now, and `pulumi up` fails.";
+    case "deployments":
+      return "If it does not come up, `pulumi up` fails and nothing goes back by itself: revert the change and run `pulumi up` again.";
     case "containers":
       return "If it does not come up, nothing goes back by itself, because the old containers are gone: revert the change and run `pulumi up` again.";
     case "first-start":

@@ -3,6 +3,7 @@ import type { GateNode, GatePlan } from "../plan/gate-plan.js";
 
 /** What the gate wants to know of a host, as the request that `node/facts.sh` reads. */
 export function gateRequest(plan: GatePlan, node: GateNode): string {
+  if (plan.through === "gpustack") return npuRequest(plan, node);
   return renderRequest([
     ["limit", String(HOST_LIMIT_SEC)],
     ["clock"],
@@ -35,6 +36,24 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
     ...(node.isModelPresent ? [["storage", node.modelPath]] : []),
     ["npus", node.driverPaths.hccnTool, node.driverPaths.npuSmi, ...node.npus.map(String)],
     ["holders", ...node.npus.map(String)],
+  ]);
+}
+
+/** Nothing about docker or the files of this product: GPUStack runs the containers. */
+function npuRequest(plan: GatePlan, node: GateNode): string {
+  return renderRequest([
+    ["limit", String(HOST_LIMIT_SEC)],
+    ["clock"],
+    ...REQUIRED_TOOLS.map((tool) => ["tool", tool]),
+    ["path", SYSTEMD_DIR],
+    ["system"],
+    ["addresses"],
+    ["names", ...plan.nodes.map(({ connection }) => connection.address)],
+    ["ports", ...node.ports.map(({ first, last }) => `${first}-${last}`)],
+    ["file", node.driverPaths.hccnConf],
+    ["file", node.driverPaths.driverVersionInfo],
+    ["file", firmwareVersionInfo(node)],
+    ["npus", node.driverPaths.hccnTool, node.driverPaths.npuSmi, ...node.npus.map(String)],
   ]);
 }
 

@@ -42,6 +42,12 @@ export const GATE_CHECKS: readonly Check[] = [
   tcpCheck,
 ];
 
+/** What does not depend on whose containers run: GPUStack's hold the NPUs of a group that is about to be restarted. */
+export const GPUSTACK_CHECKS: readonly Check[] = [
+  ...[rootCheck, toolsCheck, networkCheck, npusCheck, driverCheck],
+  ...[npuNetworkCheck, tlsCheck, npuPingCheck, tcpCheck],
+];
+
 /** What a host must have before anything else can be asked. */
 export const LOGIN_CHECKS: readonly Check[] = [rootCheck, toolsCheck, dockerCheck];
 
@@ -104,7 +110,7 @@ export function knownHosts(
 export interface GateOptions {
   /** Whether every NPU was to ping every NPU of the other nodes. */
   readonly isFull: boolean;
-  /** @default all */
+  /** @default all that belong to the plan's form */
   readonly checks?: readonly Check[];
 }
 
@@ -112,7 +118,9 @@ export interface GateOptions {
 export function judgeGate(
   plan: GatePlan,
   reports: readonly HostReport[],
-  { isFull, checks = GATE_CHECKS }: GateOptions = { isFull: false },
+  { isFull, checks = plan.through === "gpustack" ? GPUSTACK_CHECKS : GATE_CHECKS }: GateOptions = {
+    isFull: false,
+  },
 ): GateResult {
   const all = { hosts: knownHosts(plan, reports), isFull, checks };
   const judged = plan.nodes.map((node, index) => judgeNode(plan, node, reports[index]!, all));
@@ -121,7 +129,7 @@ export function judgeGate(
   return {
     cluster: plan.cluster,
     isPassed: of("fail").length === 0,
-    ...memoryFit(plan, reports),
+    ...(checks.includes(memoryCheck) ? memoryFit(plan, reports) : {}),
     rows: judged.map(({ row }) => row),
     findings: [...of("fail"), ...of("unknown"), ...of("warn")],
   };

@@ -27,6 +27,7 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
   plan: line,
   serve: line,
   allowDowntimeFor: line.optional(),
+  through: z.literal("gpustack").optional(),
   cluster: line,
   owner: line,
   baseDir: line,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clusterNames } from "../plan/names.js";
 import { nodeEnv } from "../plan/node-env.js";
 import { commonServeArgs, nodeServeArgs, type ServeArgs } from "../plan/serve-command.js";
 import type { ClusterSpec, ClusterSpecInput, NodeSpec } from "../spec/cluster-spec.js";
@@ -44,7 +45,7 @@ export const gpustackSchema = z.strictObject({
       "Name of each node's deployment but the head's, which is `servedModelName`. Default: that name and the number of the node, `-2` on.",
   }),
   replicas: z
-    .union([z.literal(0), z.literal(1)])
+    .literal([0, 1])
     .default(1)
     .meta({ description: "0 stops the deployments and keeps them." }),
   description: z.string().optional().meta({
@@ -95,8 +96,12 @@ export interface GpustackPlan {
   readonly model: string;
   readonly version: BackendVersionArgs;
   readonly group: DeploymentGroupArgs;
-  /** Names of the two resources. */
-  readonly names: { readonly version: string; readonly group: string };
+  /** Names of its resources. */
+  readonly names: {
+    readonly preflight: string;
+    readonly version: string;
+    readonly group: string;
+  };
   /** Variables of all members whose values are not part of the plan. */
   readonly secretEnv: readonly string[];
   readonly nodes: readonly {
@@ -126,7 +131,7 @@ export function planGpustack(
     );
   }
   const spec = specOfGpustack(rawCluster);
-  const unfit = fitIssues(spec, options.data);
+  const unfit = [...fitIssues(spec, options.data), ...someHostKeys(rawCluster)];
   if (unfit.length > 0) throw new ClusterSpecError(unfit);
   const plan = planOf(spec, options.data);
   const issues = [
@@ -144,6 +149,26 @@ export function planGpustack(
  */
 export function specOfGpustack(rawCluster: ClusterSpecInput): ClusterSpec {
   return parseClusterSpec(withoutHosts(rawCluster));
+}
+
+/** Whether the stack gives SSH access to its workers, by which the preflight can look at them. */
+export function hasHostKeys({ nodes }: ClusterSpecInput): boolean {
+  return nodes.every(({ hostKey }) => (hostKey as string | undefined) !== undefined);
+}
+
+function someHostKeys(rawCluster: ClusterSpecInput): SpecIssue[] {
+  if (hasHostKeys(rawCluster)) return [];
+  return rawCluster.nodes.flatMap((node, index) =>
+    (node.hostKey as string | undefined) === undefined
+      ? []
+      : [
+          {
+            path: `nodes[${index}].hostKey`,
+            reason:
+              "must be given for all nodes, then the preflight checks the NPUs and their network over SSH, or for none",
+          },
+        ],
+  );
 }
 
 type GpustackOptions = z.output<typeof gpustackSchema>;
@@ -192,7 +217,11 @@ function planOf(spec: ClusterSpec, options: GpustackOptions): GpustackPlan {
     model,
     version,
     secretEnv: options.secretEnv,
-    names: { version: `${spec.name}-version`, group: `${spec.name}-group` },
+    names: {
+      preflight: clusterNames(spec.name).preflight,
+      version: `${spec.name}-version`,
+      group: `${spec.name}-group`,
+    },
     group: {
       members,
       ...source,

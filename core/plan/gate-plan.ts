@@ -22,6 +22,8 @@ export interface GatePlan {
   readonly serve: string;
   /** The plan for which a group that serves may be stopped. */
   readonly allowDowntimeFor?: string | undefined;
+  /** Set when GPUStack runs the containers: only NPUs, driver and networks are checked. */
+  readonly through?: "gpustack" | undefined;
   readonly cluster: string;
   readonly owner: string;
   readonly baseDir: string;

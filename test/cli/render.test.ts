@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadStackPlan } from "../../cli/stack.js";
+import { loadStack, loadStackPlan } from "../../cli/stack.js";
+import { renderGpustack } from "../../core/gpustack/render.js";
 import { planCluster } from "../../core/plan/plan-cluster.js";
 import { clusterCommands, renderNodeCommands } from "../../core/render/commands.js";
 import { assertGolden } from "../support/golden.js";
@@ -57,5 +58,19 @@ ${text}`;
     const [head, worker] = clusterCommands(planned);
     assert.deepEqual([head!.serve?.[0], worker!.serve], ["vllm", null]);
     assert.deepEqual([head!.secretEnv, worker!.secretEnv], [{}, {}]);
+  });
+});
+
+describe("renderGpustack", () => {
+  it("shows what goes into GPUStack's forms, for all nodes or one", () => {
+    const file = join(STACKS_DIR, "Pulumi.qwen3.5-397b-w8a8-gpustack.yaml");
+    const { plan } = loadStack({ file }).gpustack!;
+    assertGolden(
+      "render/qwen3.5-397b-w8a8-gpustack/forms.txt",
+      renderGpustack(plan, new Set(["node0", "node1"])),
+    );
+    const one = renderGpustack(plan, new Set(["node1"]));
+    assert.match(one, /^Name: qwen3\.5-397b-2$/m);
+    assert.doesNotMatch(one, /^Name: qwen3\.5-397b$/m);
   });
 });

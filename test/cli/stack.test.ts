@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { apiTarget } from "../../cli/answer.js";
 import { UsageError } from "../../cli/errors.js";
-import { loadStackPlan, type StackOptions, selectNodes } from "../../cli/stack.js";
+import { loadStack, loadStackPlan, type StackOptions, selectNodes } from "../../cli/stack.js";
 import { rawCluster } from "../support/specs.js";
 
 describe("loadStackPlan", () => {
@@ -71,6 +72,29 @@ describe("loadStackPlan", () => {
     assert.match(curl("plain-canary"), /\$VLLM_API_KEY/);
     assert.match(curl({ secure: "v1:canary" }), /\$VLLM_API_KEY/);
     assert.doesNotMatch(JSON.stringify(loadStackPlan({ stack: "prod" })), /canary/);
+  });
+
+  it("finds server and key of a stack through GPUStack, and says what to use instead of commands for hosts", () => {
+    const cluster = rawCluster({ topology: "data-parallel" });
+    for (const node of cluster.nodes) delete (node as { hostKey?: string }).hostKey;
+    write("stacks/Pulumi.prod.yaml", {
+      config: { "serving:cluster": cluster, "serving:gpustack": {} },
+    });
+    assert.equal(loadStack({ stack: "prod" }).gpustack?.plan.model, "qwen");
+    assert.throws(
+      () => loadStackPlan({ stack: "prod" }, "its page shows the logs"),
+      /stack prod is deployed through GPUStack: its page shows the logs/,
+    );
+    assert.throws(() => apiTarget({ stack: "prod", timeout: 1 }), /export GPUSTACK_URL, or set/);
+    process.env["GPUSTACK_URL"] = "http://gpustack.test/";
+    process.env["GPUSTACK_INFERENCE_KEY"] = "canary";
+    try {
+      const { endpoint, model, apiKey } = apiTarget({ stack: "prod", timeout: 1 });
+      assert.deepEqual([endpoint, model, apiKey], ["http://gpustack.test/v1", "qwen", "canary"]);
+    } finally {
+      delete process.env["GPUSTACK_URL"];
+      delete process.env["GPUSTACK_INFERENCE_KEY"];
+    }
   });
 
   it("lists every problem of the stack file", () => {

@@ -2,13 +2,12 @@
 // test, secrets and failures in the state above all. Does not prove what the real server does; test/gpustack/ does.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync } from "node:fs";
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DeploymentGroupArgs } from "../../core/gpustack/inputs.js";
-import { FAKE_KEY, FAKE_URL, FakeGpustack } from "../provider/fake-gpustack.js";
+import { FAKE_KEY, type FakeGpustack } from "../provider/fake-gpustack.js";
 import { aPair, VERSION } from "../provider/support.js";
+import { FakeGpustackServer } from "../support/fake-gpustack-server.js";
 import { GpustackProject } from "../support/gpustack-project.js";
 import { rawCluster } from "../support/specs.js";
 import { engineToolchain } from "../support/toolchain.js";
@@ -17,43 +16,25 @@ const TOKEN = "hf_canary_0123456789";
 
 describe("the provider gpustack under the engine", function () {
   this.timeout(300_000);
-  const fake = new FakeGpustack();
-  let server: Server;
-  let clock: NodeJS.Timeout;
+  let server: FakeGpustackServer;
+  let fake: FakeGpustack;
   let project: GpustackProject;
 
   before(async () => {
-    server = createServer((request, response) => {
-      let body = "";
-      request.on("data", (chunk) => {
-        body += String(chunk);
-      });
-      request.on(
-        "end",
-        () => void answer(fake, request.method!, request.url!, request.headers, body, response),
-      );
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    // The in-memory workers live twice as fast as the machine.
-    clock = setInterval(() => void fake.sleep(500), 250);
+    server = await FakeGpustackServer.start();
+    ({ fake } = server);
     const { env } = await engineToolchain();
-    project = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, connection());
+    project = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, server.connection);
     await project.init();
   });
   after(() => {
-    clearInterval(clock);
-    server?.close();
+    server?.stop();
     project?.remove();
   });
 
-  function connection() {
-    const { port } = server.address() as AddressInfo;
-    return { url: `http://127.0.0.1:${port}`, apiKey: FAKE_KEY };
-  }
-
   /** A request of somebody else. */
   async function call(method: string, path: string, body: object): Promise<void> {
-    const response = await fetch(`${connection().url}${path}`, {
+    const response = await fetch(`${server.connection.url}${path}`, {
       method,
       headers: { authorization: `Bearer ${FAKE_KEY}`, "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -159,10 +140,7 @@ describe("the provider gpustack under the engine", function () {
   });
 
   it("takes over a pair that exists, without a restart", async () => {
-    for (const name of ["DeploymentGroup::pair", "BackendVersion::version"]) {
-      const urn = `urn:pulumi:test::gpustack-test::gpustack:index:${name}`;
-      await project.must(["state", "delete", urn, "--yes", "--stack", "test"]);
-    }
+    await project.forget();
     const writes = fake.writes().length;
     const imported = { importVersion: `vLLM/${VERSION.version}`, importGroup: "qwen-1,qwen-2" };
     await project.mustUp({ ...program(), ...imported });
@@ -188,7 +166,7 @@ describe("the provider gpustack under the engine", function () {
     const stack = new GpustackProject(
       mkdtempSync(join(tmpdir(), "gpustack-")),
       project.toolchainEnv,
-      connection(),
+      server.connection,
       "stack-file",
     );
     try {
@@ -229,6 +207,7 @@ describe("the provider gpustack under the engine", function () {
     const cluster = rawCluster({ topology: "data-parallel" });
     cluster.nodes.forEach((node, index) => {
       node.address = `10.0.0.${index + 1}`;
+      delete (node as { hostKey?: string }).hostKey;
     });
     const gpustack = { workers: { node0: "node-a", node1: "node-b" } };
     await project.mustUp({ cluster: { cluster, gpustack } });
@@ -239,6 +218,9 @@ describe("the provider gpustack under the engine", function () {
     );
     assert.deepEqual(await project.preview(), []);
     cluster.serve.maxNumSeqs = 7;
+    project.write({ cluster: { cluster, gpustack } });
+    const summary = await project.cluster(["summary", "--stack", "test"]);
+    assert.match(summary.text, /qwen, qwen-2: the deployments restart together/, summary.text);
     await project.mustUp({ cluster: { cluster, gpustack } });
     for (const { backend_parameters: entries } of fake.models.values()) {
       assert.ok(entries.includes("--max-num-seqs=7"));
@@ -298,21 +280,4 @@ async function until(check: () => boolean): Promise<void> {
 
 function program(change?: (group: DeploymentGroupArgs) => void) {
   return { version: VERSION, group: aPair(change) };
-}
-
-async function answer(
-  fake: FakeGpustack,
-  method: string,
-  url: string,
-  headers: NodeJS.Dict<string | string[]>,
-  body: string,
-  response: ServerResponse,
-): Promise<void> {
-  const answered = await fake.fetch(`${FAKE_URL}${url}`, {
-    method,
-    headers: { authorization: String(headers["authorization"]) },
-    ...(body === "" ? {} : { body }),
-  });
-  response.writeHead(answered.status, { "content-type": "application/json" });
-  response.end(await answered.text());
 }

@@ -137,6 +137,14 @@ export class GpustackProject {
     return this.must(["up", "--yes", "--skip-preview", "--stack", "test"], program);
   }
 
+  /** Removes the pair and its version from the state; what runs is nobody's then. */
+  async forget(): Promise<void> {
+    for (const name of ["DeploymentGroup::pair", "BackendVersion::version"]) {
+      const urn = `urn:pulumi:test::gpustack-test::gpustack:index:${name}`;
+      await this.must(["state", "delete", urn, "--yes", "--stack", "test"]);
+    }
+  }
+
   /** What a preview would change, as `op name`. */
   async preview(program?: GpustackProgram, env?: NodeJS.ProcessEnv): Promise<string[]> {
     const { code, text } = await this.run(["preview", "--json", "--stack", "test"], program, env);

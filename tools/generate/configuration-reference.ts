@@ -1,8 +1,13 @@
-import { clusterJsonSchema, type SchemaNode } from "./stack-json-schema.js";
+import { clusterJsonSchema, gpustackJsonSchema, type SchemaNode } from "./stack-json-schema.js";
 
 /** docs/configuration.md: every key of a stack file, in the order of the schema, one table per map. */
 export function configurationReference(): string {
-  const sections = sectionsOf("", clusterJsonSchema());
+  const gpustack = {
+    ...gpustackJsonSchema(),
+    description:
+      "The key `vllm-ascend:gpustack` beside the cluster: with it the cluster is deployed through GPUStack, see [gpustack.md](gpustack.md).",
+  };
+  const sections = [...sectionsOf("", clusterJsonSchema()), ...sectionsOf("gpustack", gpustack)];
   return `${INTRODUCTION}\n${sections.map(renderSection).join("\n")}`;
 }
 

@@ -26,6 +26,11 @@ export function clusterJsonSchema(): SchemaNode {
   return z.toJSONSchema(clusterSpecSchema, { io: "input", target: "draft-07" }) as SchemaNode;
 }
 
+/** The same of `vllm-ascend:gpustack`. */
+export function gpustackJsonSchema(): SchemaNode {
+  return z.toJSONSchema(gpustackSchema, { io: "input", target: "draft-07" }) as SchemaNode;
+}
+
 /**
  * JSON Schema of a whole stack file, for editors: completion, hover texts and a first check while typing. Draft 7, because
  * that is what yaml-language-server implements in full.
@@ -36,9 +41,7 @@ export function stackJsonSchema(): object {
     string,
     unknown
   >;
-  const { $schema: _, ...gpustack } = forEditors(
-    z.toJSONSchema(gpustackSchema, { io: "input", target: "draft-07" }) as SchemaNode,
-  ) as Record<string, unknown>;
+  const { $schema: _, ...gpustack } = forEditors(gpustackJsonSchema()) as Record<string, unknown>;
   return {
     $schema,
     definitions,

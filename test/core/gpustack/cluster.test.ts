@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { type GpustackInput, planGpustack } from "../../../core/gpustack/cluster.js";
+import { renderGpustack } from "../../../core/gpustack/render.js";
 import { optionsOf, splitWords } from "../../../core/gpustack/words.js";
 import { planCluster } from "../../../core/plan/plan-cluster.js";
 import type { ClusterSpecInput } from "../../../core/spec/cluster-spec.js";
@@ -45,6 +46,26 @@ describe("a cluster through GPUStack", () => {
     }).nodes[1]!.releases.serve.command!;
     const { "served-model-name": _, ...wanted } = flagsOf(direct.slice(3), false);
     assert.deepEqual(own, wanted);
+  });
+
+  it("is what docs/gpustack-article.md says, line by line", () => {
+    const root = join(import.meta.dirname, "../../..");
+    const page = readFileSync(join(root, "docs/gpustack-article.md"), "utf8");
+    const stack = readFileSync(join(root, "stacks/Pulumi.qwen3.5-397b-w8a8-gpustack.yaml"), "utf8");
+    const forms = renderGpustack(plan(), new Set(["node0", "node1"]));
+    const truth: Readonly<Record<string, string>> = { yaml: stack, text: forms };
+    const blocks = [...page.matchAll(/^```(yaml|text)\n([^`]*)^```/gm)];
+    assert.ok(blocks.length >= 8);
+    for (const [, kind = "", block = ""] of blocks) {
+      const lines = truth[kind]!.split("\n");
+      // In the order of the truth: a block is an excerpt.
+      let at = -1;
+      for (const line of block.trimEnd().split("\n")) {
+        const found = lines.indexOf(line, at + 1);
+        assert.ok(found > at, `${kind}: ${line}`);
+        at = found;
+      }
+    }
   });
 
   it("needs neither host keys nor an image digest", () => {
