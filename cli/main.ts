@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { addChatCommand } from "./commands/chat.js";
+import { addCommentCommand } from "./commands/comment.js";
 import { addCompleteCommand } from "./commands/complete.js";
 import { addDoctorCommand } from "./commands/doctor.js";
 import { addFactsCommand } from "./commands/facts.js";
@@ -32,6 +33,7 @@ const program = new Command("vllm-cluster")
 
 addRenderCommand(program);
 addSummaryCommand(program);
+addCommentCommand(program);
 addFitCommand(program);
 addLintCommand(program);
 addFirewallCommand(program);

@@ -18,9 +18,9 @@ import { repoDir } from "../setup/paths.mjs";
 export const LAYERS = [
   {
     name: "unit",
-    folders: ["core", "components", "cli", "provider", "stacks", "tools"].map(
-      (name) => `test/${name}`,
-    ),
+    folders: [
+      ...["core", "components", "cli", "provider", "stacks", "tools", "policy", "templates"],
+    ].map((name) => `test/${name}`),
     need: {},
     timeoutSec: 20,
     isQuick: true,
@@ -71,6 +71,7 @@ export const EXPECTED_SEC = {
   "test/lab/preflight.test.ts": 240,
   "test/lab/four-nodes.test.ts": 150,
   "test/lab/arrival.test.ts": 180,
+  "test/lab/interruption.test.ts": 240,
   "test/lab/smoke.test.ts": 180,
 };
 
