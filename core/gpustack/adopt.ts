@@ -175,13 +175,18 @@ function unreadableParameters(member: GroupMember): SpecIssue[] {
     return [
       {
         path,
-        reason: `must be long flags, each once with at most one value, got "${read.unreadable}"; write it so in GPUStack`,
+        reason: `must be long flags, each once with at most one value, got ${shownWord(read.unreadable)}; write it so in GPUStack`,
       },
     ];
   }
   return read.options.has("hf-token")
     ? [{ path, reason: "--hf-token is a secret: set the variable HF_TOKEN instead" }]
     : [];
+}
+
+/** Without a value, which may be a secret. */
+function shownWord(word: string): string {
+  return word.startsWith("-") ? (word.split(/[=\s]/)[0] ?? "") : "a word that belongs to no flag";
 }
 
 type Version = ReturnType<typeof inputsOfVersion> & { readonly version: string };
