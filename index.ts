@@ -29,4 +29,5 @@ const deployed =
 export const { model, curl } = deployed;
 export const endpoint = deployed instanceof InferenceCluster ? deployed.endpoint : undefined;
 export const nodes = deployed instanceof InferenceCluster ? deployed.nodes : undefined;
+export const measured = deployed instanceof InferenceCluster ? deployed.measured : undefined;
 export const instances = deployed instanceof GpustackCluster ? deployed.instances : undefined;

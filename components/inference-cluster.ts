@@ -1,5 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { type MeasuredTimes, measuredTimes } from "../core/changes/measured.js";
 import { expiredAcceptances } from "../core/facts/acceptance.js";
 import { fitOfPlan } from "../core/fit/plan-fit.js";
 import {
@@ -79,6 +80,8 @@ export class InferenceCluster extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeOutput[]>;
   /** A request to paste into a shell on a machine that reaches the head. */
   readonly curl: pulumi.Output<string>;
+  /** What the last `up` has measured: how long starts took, and how long the API was out; the next preview tells it. */
+  readonly measured: pulumi.Output<MeasuredTimes>;
 
   constructor(args: InferenceClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     const { plan, warnings } = planFromArgs(args);
@@ -127,11 +130,15 @@ export class InferenceCluster extends pulumi.ComponentResource {
     this.model = pulumi.output(plan.endpoint.model);
     this.curl = pulumi.output(plan.endpoint.curl);
     this.nodes = pulumi.output(plan.nodes.map(nodeOutput));
+    this.measured = pulumi
+      .all([ray?.printed, serve.printed])
+      .apply(([rayFacts, serveFacts]) => measuredTimes(rayFacts, serveFacts));
     this.registerOutputs({
       endpoint: this.endpoint,
       model: this.model,
       nodes: this.nodes,
       curl: this.curl,
+      measured: this.measured,
     });
   }
 }

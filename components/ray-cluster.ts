@@ -14,12 +14,14 @@ export interface RayClusterArgs {
 export class RayCluster extends pulumi.ComponentResource {
   static readonly token = "vllm-ascend:index:RayCluster";
   readonly commit: pulumi.Resource;
+  /** What the commit has printed; see `core/changes/measured.ts`. */
+  readonly printed: pulumi.Output<string>;
 
   constructor(name: string, args: RayClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super(RayCluster.token, name, {}, opts);
     const { plan } = args;
     if (plan.ray === null) throw new Error(`topology ${plan.topology} has no Ray`);
-    this.commit = groupCommit(
+    const commit = groupCommit(
       plan.names.rayCommit,
       {
         plan,
@@ -31,6 +33,8 @@ export class RayCluster extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    this.commit = commit;
+    this.printed = commit.stdout;
     this.registerOutputs();
   }
 }

@@ -20,6 +20,8 @@ export class VllmServe extends pulumi.ComponentResource {
   static readonly token = "vllm-ascend:index:VllmServe";
   /** Base URL of the OpenAI-compatible API; known to be answering once resolved. */
   readonly endpoint: pulumi.Output<string>;
+  /** What the commit has printed; see `core/changes/measured.ts`. */
+  readonly printed: pulumi.Output<string>;
 
   constructor(name: string, args: VllmServeArgs, opts?: pulumi.ComponentResourceOptions) {
     super(VllmServe.token, name, {}, opts);
@@ -36,6 +38,7 @@ export class VllmServe extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    this.printed = commit.stdout;
     this.endpoint = commit.id.apply(() => plan.endpoint.url);
     this.registerOutputs({ endpoint: this.endpoint });
   }

@@ -5,6 +5,7 @@ import { ClusterSpecError } from "../spec/spec-issue.js";
 import { type ByNode, type FieldChange, fieldChanges, nodeFieldChanges } from "./field-changes.js";
 import { gpustackChanges } from "./gpustack-change.js";
 import { parseManifest, stopsGroup } from "./manifest.js";
+import { measuredTimes, type OutageClass } from "./measured.js";
 import { type Inputs, isUnknown, type Preview, type PreviewStep } from "./preview.js";
 
 /** What a preview means for one cluster. */
@@ -59,11 +60,13 @@ export interface FieldGroup {
 }
 
 export interface Outage {
-  /** Seconds of the last measured starts of what restarts; absent when one of them was never measured. */
+  /** Seconds, as measured by the last `up` that did such a thing; absent when nothing was measured. */
   readonly expectedSec?: number;
+  /** `outage`: the last change of this class was out for so long; `start`: only the starts of what restarts were measured. */
+  readonly basis?: "outage" | "start";
   /** When that was measured, ISO 8601. */
   readonly measuredAt?: string;
-  /** How long the old vLLM may take to stop, on top of it. */
+  /** How long the old vLLM may take to stop, on top of measured starts. */
   readonly stopTimeoutSec?: number;
   /** The replacement of containers is not part of `expectedSec`. */
   readonly withContainers: boolean;
@@ -365,20 +368,25 @@ function outageOf(
   const withContainers = effect === "containers";
   const stopTimeoutSec = numberOf(serve.before?.["stopTimeoutSec"]);
   const stop = stopTimeoutSec === undefined ? {} : { stopTimeoutSec };
-  const restarted =
-    effect === "serve" || typeof serve.before?.["ray"] !== "string"
-      ? [commits.serve]
-      : [commits.ray, commits.serve];
-  const measured = restarted.map((step) =>
-    numberOf(json(step?.oldOutputs, "stdout")?.["readyAfterSec"]),
-  );
   if (!STOPS.has(effect) || effect === "removal") return { withContainers };
-  if (measured.some((sec) => sec === undefined)) return { withContainers, ...stop };
+  const { rayStartSec, serveStartSec, outages } = measuredTimes(
+    commits.ray?.oldOutputs["stdout"],
+    commits.serve?.oldOutputs["stdout"],
+  );
+  const outage = outages[effect as OutageClass];
+  if (outage !== undefined) {
+    return { withContainers, expectedSec: outage.sec, measuredAt: outage.at, basis: "outage" };
+  }
+  const withRay = effect !== "serve" && typeof serve.before?.["ray"] === "string";
+  if (serveStartSec === undefined || (withRay && rayStartSec === undefined)) {
+    return { withContainers, ...stop };
+  }
   const measuredAt = commits.serve?.oldModified;
   return {
     withContainers,
     ...stop,
-    expectedSec: measured.reduce<number>((sum, sec) => sum + (sec ?? 0), 0),
+    expectedSec: serveStartSec + (withRay ? (rayStartSec ?? 0) : 0),
+    basis: "start",
     ...(measuredAt === undefined ? {} : { measuredAt }),
   };
 }
@@ -387,6 +395,6 @@ function numberOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
-function json(inputs: Inputs | undefined, key = "stdin"): Inputs | undefined {
-  return parseManifest(inputs?.[key]);
+function json(inputs: Inputs | undefined): Inputs | undefined {
+  return parseManifest(inputs?.["stdin"]);
 }

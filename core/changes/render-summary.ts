@@ -119,9 +119,13 @@ function clientsSee({ effect, outage }: ClusterChange): string {
   }
 }
 
-function duration({ expectedSec, measuredAt, stopTimeoutSec, withContainers }: Outage): string {
+function duration(outage: Outage): string {
+  const { expectedSec, measuredAt, basis, stopTimeoutSec, withContainers } = outage;
   if (expectedSec === undefined) return "an unknown time (no start was measured yet)";
   const measured = measuredAt === undefined ? "" : ` of ${measuredAt.slice(0, 10)}`;
+  if (basis === "outage") {
+    return `about ${seconds(expectedSec)} (the last measured outage of such a change${measured})`;
+  }
   const more = [
     ...(stopTimeoutSec === undefined ? [] : [`up to ${seconds(stopTimeoutSec)} to stop`]),
     ...(withContainers ? ["the replacement of the containers"] : []),

@@ -30,7 +30,8 @@ export function commonServeArgs(spec: ClusterSpec): ServeArgs {
     "trust-remote-code": serve.trustRemoteCode,
     "gpu-memory-utilization": serve.gpuMemoryUtilization,
     quantization: serve.quantization,
-    ...serve.extraArgs,
+    // Pulumi hands objects on with sorted keys, a stack file is read in its own order: both must give the same release.
+    ...Object.fromEntries(Object.entries(serve.extraArgs).sort(([a], [b]) => (a < b ? -1 : 1))),
   });
 }
 

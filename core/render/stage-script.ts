@@ -34,6 +34,7 @@ export function stagedFiles(node: NodePlan, scripts: NodeScripts): readonly Stag
       path: `in/releases/${releaseFile(release)}`,
       content: `${stableJson(release, 1)}\n`,
     })),
+    stagedTogether(node),
     ...(node.releases.ray === null ? [] : [RAY_NON_CARRY_OVER_FILE]),
     ...HOST_SCRIPT_NAMES.map((name) => ({ path: `bin/${name}`, content: scripts.host[name] })),
     ...Object.entries(scripts.supervisor)
@@ -44,6 +45,23 @@ export function stagedFiles(node: NodePlan, scripts: NodeScripts): readonly Stag
       })),
     { path: "in/supervisor", content: supervisorLauncher(supervisorFolder(scripts)) },
   ];
+}
+
+/** Where this host keeps the version of its NPU driver. */
+export function driverVersionFile({ container }: NodePlan): string {
+  return container.mounts.find(({ target }) => target === DRIVER_VERSION)?.source ?? DRIVER_VERSION;
+}
+
+const DRIVER_VERSION = "/usr/local/Ascend/driver/version.info";
+
+/**
+ * Which releases belong together: a commit of Ray takes this serve along where a group has served. And where the nodes were: a
+ * node name that moves to another machine is refused by it.
+ */
+function stagedTogether({ releases: { ray, serve } }: NodePlan): StagedFile {
+  const nodes = Object.fromEntries(serve.nodes.map(({ name, address }) => [name, address]));
+  const staged = { ray: ray?.hash ?? null, serve: serve.hash, nodes };
+  return { path: "in/staged.json", content: `${stableJson(staged)}\n` };
 }
 
 /** The folder below `in/` that holds this version of the package `supervisor`. */
@@ -82,6 +100,7 @@ export function renderStageScript(plan: ClusterPlan, node: NodePlan, scripts: No
     `base=${shellQuote(plan.baseDir)}`,
     `owner=${shellQuote(plan.owner)}`,
     `node=${shellQuote(node.name)}`,
+    `driver=${shellQuote(driverVersionFile(node))}`,
     STAGE_PRELUDE,
     `(cd "$base" && mkdir -p ${[...folders].sort().map(shellQuote).join(" ")})`,
     ...files.map(renderPut),
@@ -131,12 +150,24 @@ put() {
   sync "$base/$1.tmp" # else a power cut can leave the new name with nothing in it
   mv "$base/$1.tmp" "$base/$1"
 }
+is_desired() { # is_desired FILE: a release that the group runs, or would go back to; members know it from their status
+  local hash=\${1##*-}
+  grep -qsF "\${hash%.json}" "$base/out/desired.json" "$base/out/status.json"
+}
 prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one just staged counts as newest
+  local old
   touch "$base/$1/$2"
-  (cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -rf --)
+  while read -r old; do
+    is_desired "$old" || rm -rf -- "\${base:?}/$1/$old"
+  done < <(cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\\n' | sort -rn | tail -n +4 | cut -d' ' -f2)
 }
 printf '%s\\n' "$owner" | put owner
-printf '%s\\n' "$node" | put node`;
+printf '%s\\n' "$node" | put node
+# For vllm-cluster drift: what this host was when it was staged last.
+{
+  printf 'boot %s\\n' "$(cat /proc/sys/kernel/random/boot_id)"
+  sed -n 's/^Version=/driver /p' "$driver" 2>/dev/null || true
+} | put machine`;
 
 function renderPut({ path, content }: StagedFile): string {
   if (!content.endsWith("\n")) throw new Error(`staged file ${path} must end with a newline`);

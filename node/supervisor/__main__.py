@@ -52,6 +52,10 @@ def run_client(options: argparse.Namespace, layout: Layout) -> int:
         from supervisor.status import run_status
 
         return run_status(layout, options.json)
+    if options.mode == "processes":
+        from supervisor.process_report import run_processes
+
+        return run_processes(layout, options.variables)
     from supervisor.switch import run_forget, run_set
 
     if options.mode == "set":
@@ -81,6 +85,8 @@ def build_parser() -> argparse.ArgumentParser:
     forget.add_argument("kind", choices=KINDS)
     status = modes.add_parser("status", help="show status.json")
     status.add_argument("--json", action="store_true")
+    processes = modes.add_parser("processes", help="what Ray and vLLM were really started with")
+    processes.add_argument("variables", nargs="*", metavar="VARIABLE")
     return parser
 
 

@@ -13,12 +13,20 @@ from typing import Any
 from supervisor.client import Refused, change_desired, live_status, locked, new_revision, say
 from supervisor.core.desired import Desired
 from supervisor.core.fields import BadFile, Fields
-from supervisor.core.release import KINDS, parse_release
+from supervisor.core.release import KINDS, Release, parse_release
 from supervisor.files import DesiredFile, Layout, check_release_file, read_json
+from supervisor.outages import Outages
+
+# For stopping what ran, freed NPUs and a back-off, on top of serve's own start.
+CARRIED_MARGIN_SEC = 300.0
 
 
 class Commit:
-    """`commit`: makes one release desired and waits until it is ready, else puts the old back."""
+    """`commit`: makes one release desired and waits until it is ready, else puts the old back.
+
+    Ray under a group that has served takes the staged serve along. With two steps, a serve that
+    fails on the new Ray could only be put back onto a Ray that it was not made for.
+    """
 
     def __init__(self, layout: Layout, manifest: Any):
         fields = Fields(manifest)
@@ -31,6 +39,8 @@ class Commit:
             text = json.dumps(versions, sort_keys=True)
             self.secrets = hashlib.sha256(text.encode()).hexdigest()[:16]
         self.attempts = int(fields.number("commitAttempts", 2))
+        self.carried: Release | None = None  # the serve release that a commit of Ray takes along
+        self.status: Mapping[str, Any] = {}  # before anything is changed
         if self.kind not in KINDS:
             raise BadFile(f'kind: must be "ray" or "serve", got "{self.kind}"')
         if not re.fullmatch(r"[\w.-]+", self.hash):
@@ -40,12 +50,16 @@ class Commit:
 
     def run(self) -> int:
         with locked(self.layout.out / "commit.lock", 5.0, "another commit is under way"):
-            status = live_status(self.layout)
-            self._check(status)
+            self.status = live_status(self.layout)
+            self._check(self.status)
+            outages = Outages(self.layout.out / "outages.json")
+            began = time.time()
             before, after = change_desired(self.layout, self._change)
             assert after
             try:
                 final = self._wait(after)
+                if final["state"] == "ready" and before != after:
+                    outages.note(self.kind, self.status, began, time.time())
             except BaseException as error:
                 self._restore(before, after)
                 if isinstance(error, Refused):
@@ -58,6 +72,7 @@ class Commit:
                 "release": self.hash,
                 "epoch": part["epoch"],
                 "readyAfterSec": part["readyAfterSec"],
+                "outages": outages.read(),
             }
             say(f"{self.kind} release {self.hash} is ready (epoch {part['epoch']})")
             with contextlib.suppress(OSError):
@@ -102,7 +117,23 @@ class Commit:
         changed = {**before.to_json(), self.kind: self.hash, "revision": new_revision()}
         if self.kind == "serve":
             changed |= {"ray": needs, "secrets": self.secrets}
+        elif before.serve and before.ray != self.hash:
+            self.carried = self._staged_serve()
+            changed |= {"serve": self.carried.hash} if self.carried else {}
         return Desired(**changed)
+
+    def _staged_serve(self) -> Release | None:
+        """The serve release that was staged together with this Ray release, if it can start here."""
+        try:
+            staged = Fields(read_json(self.layout.staged))
+            if staged.get("ray", str, None) != self.hash:
+                return None
+            path = self.layout.release("serve", staged.text("serve"))
+            names = (self.status[key] for key in ("cluster", "node", "runtime"))
+            release = check_release_file(path, *names)
+        except (OSError, BadFile):
+            return None
+        return release if release.ray == self.hash else None
 
     def _needed_ray(self) -> str | None:
         return parse_release(read_json(self.layout.release("serve", self.hash))).ray
@@ -110,12 +141,17 @@ class Commit:
     def _verdict(self, status: Mapping[str, Any]) -> bool:
         part = status[self.kind]
         ready = part["state"] == "ready" and part["hash"] == self.hash
+        if self.carried:
+            serves = status["serve"]["hash"] == self.carried.hash and status["state"] == "ready"
+            return ready and serves
         if self.kind == "ray":
             return ready
         return ready and part.get("secrets") == self.secrets and status["state"] == "ready"
 
     def _wait(self, after: Desired) -> Mapping[str, Any]:
         """@throws Refused with the text why it did not become ready"""
+        if self.carried:
+            self.deadline += self.carried.start_timeout + CARRIED_MARGIN_SEC
         until = time.monotonic() + self.deadline
         said = ""
         while True:
@@ -170,11 +206,18 @@ class Commit:
             say(f"what was desired before could not be put back: {error}")
             return
         if now_desired == before:
-            what = "nothing is desired again, as before"
-            if before and getattr(before, self.kind):
-                what = (
-                    f"{self.kind} release {getattr(before, self.kind)} is desired again, as before"
-                )
-            elif before:
-                what = f"no {self.kind} release is desired, as before"
-            say(what)
+            say(self._what_is_back(before))
+
+    def _what_is_back(self, before: Desired | None) -> str:
+        if before is None:
+            return "nothing is desired again, as before"
+        digest = getattr(before, self.kind)
+        if digest is None:
+            return f"no {self.kind} release is desired, as before"
+        text = f"{self.kind} release {digest} is desired again, as before"
+        names = (self.status[key] for key in ("cluster", "node", "runtime"))
+        try:
+            check_release_file(self.layout.release(self.kind, digest), *names)
+        except (OSError, BadFile) as error:
+            return f"{text}, but cannot start here ({error}): revert the change, run `pulumi up`"
+        return f"{text}: the group goes back to it by itself"

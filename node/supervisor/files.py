@@ -28,6 +28,11 @@ class Layout(NamedTuple):
         return self.base / "in" / "releases"
 
     @property
+    def staged(self) -> Path:
+        """Which releases were staged together, the last time."""
+        return self.base / "in" / "staged.json"
+
+    @property
     def secrets(self) -> Path:
         return self.base / "in" / "secrets"
 

@@ -26,6 +26,7 @@ from supervisor.files import DesiredFile, Layout, ReleaseStore, read_epoch, writ
 from supervisor.head_server import HeadServer
 from supervisor.logs import Log, Redactor
 from supervisor.member_client import MemberClient
+from supervisor.outages import served_until
 from supervisor.processes import Reaper, become_subreaper
 from supervisor.text import os_text
 
@@ -50,6 +51,8 @@ class Supervisor:
         self.epoch_error = ""
         self.terms = 0
         self.started = time.time()
+        self.served_until = served_until(self.layout.status)
+        self._is_ending = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.checks = Checks(self.layout, self.reaper, self._wake)
         self._status_text = ""
@@ -106,6 +109,7 @@ class Supervisor:
         now = time.monotonic()
         self.link.service(now)
         self.reaper.reap()
+        self._note_serving()
         inp = NodeInput(
             facts=self.children.facts(now, self.core.node.slots),
             releases=self.releases.releases(now),
@@ -130,6 +134,15 @@ class Supervisor:
         self._send(now)
         self._write_status(now)
         return any(act.verb in ("spawn", "epoch") and not self.epoch_error for act in acts)
+
+    def _note_serving(self) -> None:
+        """When the signal to end finds the group serving: what replaces this container asks for it."""
+        if self.options.role != "head" or self._is_ending:
+            return
+        serves = self.core.group.state == "ready"
+        self._is_ending = self.terms > 0
+        if serves or self._is_ending:
+            self.served_until = round(time.time(), 3) if serves and self._is_ending else None
 
     def _perform(self, act: Act) -> None:
         if act.verb == "spawn":
@@ -172,6 +185,7 @@ class Supervisor:
             "role": options.role,
             "runtime": options.runtime,
             "supervisorStarted": round(self.started, 3),
+            "servedUntil": self.served_until,
             **self.core.status(now),
         }
         problems = [self.desired.problem, self.epoch_error and f"out/epoch: {self.epoch_error}"]

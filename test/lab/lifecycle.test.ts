@@ -219,6 +219,24 @@ describe("the life of a cluster", function () {
     assert.deepEqual(result, { containers: false, ray: true, serve: true });
   });
 
+  it("restarts nothing, and needs no consent, for what only supervisor and preflight read", async () => {
+    const before = await stack.running();
+    await stack.change((cluster) => {
+      cluster.supervisor = { ...cluster.supervisor, maxFailures: 4, backoffMaxSec: 30 };
+      cluster.timeouts = { ...cluster.timeouts, serveStartSec: 430, stopSec: 21 };
+    });
+    await stack.withdrawConsent();
+    const { text } = await stack.vllmCluster("summary");
+    assert.match(text, /nothing that runs is touched/);
+    await stack.mustUp();
+    assert.deepEqual(await stack.running(), before);
+    const release = `${BASE_DIR}/in/releases/serve-${(await stack.status()).serve.hash}.json`;
+    for (const { name } of stack.lab.nodes) {
+      const { restart, stopTimeoutSec } = JSON.parse(await stack.lab.must(name, ["cat", release]));
+      assert.deepEqual([restart.maxFailures, stopTimeoutSec], [4, 21], name);
+    }
+  });
+
   it("replaces the containers for another size of shared memory", async () => {
     const result = await restarted((cluster) => {
       cluster.container = { ...cluster.container, shmSizeGib: 2 };

@@ -97,6 +97,16 @@ class LiveGroup:
             path = self.base(name) / "in/releases" / f"{kind}-{digest}.json"
             path.write_text(json.dumps(release))
 
+    def stage_together(self, ray: str, serve: str, command: list[str] | None = None) -> None:
+        """As the stage script does; command: of serve on the head."""
+        self.stage("ray", ray)
+        self.stage("serve", serve, ray=ray)
+        if command:
+            self.stage("serve", serve, nodes=["node0"], ray=ray, command=command)
+        for name in self.names:
+            path = self.base(name) / "in/staged.json"
+            path.write_text(json.dumps({"ray": ray, "serve": serve}))
+
     def _release(self, kind: str, digest: str, name: str) -> dict[str, Any]:
         head = name == "node0"
         address = self.addresses[name]

@@ -100,7 +100,7 @@ class Running(unittest.TestCase):
         self.assertEqual(result.code, 0, result)
         facts = json.loads(result.out.splitlines()[-1])
         self.assertGreater(facts.pop("readyAfterSec"), 0)
-        self.assertEqual(facts, {"kind": "serve", "release": "s1", "epoch": 2})
+        self.assertEqual(facts, {"kind": "serve", "release": "s1", "epoch": 2, "outages": {}})
 
     def test_commits_that_cannot_succeed_are_refused(self) -> None:
         group = self.group
@@ -364,6 +364,9 @@ class Change(unittest.TestCase):
             self.assertFalse(set(old) & set(group.processes().values()))
             status = group.status()
             self.assertEqual((status["ray"]["epoch"], status["serve"]["epoch"]), (1, 3))
+            outages = json.loads(result.out.splitlines()[-1])["outages"]
+            self.assertEqual(list(outages), ["serve"])
+            self.assertGreaterEqual(outages["serve"]["sec"], status["serve"]["readyAfterSec"])
 
             # Only another version of the key: a new process that has it.
             group.write_secret("node0", "api-key", API_KEY + "-rotated")
@@ -389,6 +392,65 @@ class Change(unittest.TestCase):
             for path in (group.base("node0") / "out/status.json", group.root / "node0.out"):
                 self.assertNotIn(API_KEY, path.read_text())
             self.assertNotIn(API_KEY, group.supervisor_log())
+
+    def test_a_commit_of_ray_takes_the_staged_serve_along_and_a_failure_puts_both_back(self) -> None:
+        with LiveGroup() as group:
+            group.bring_up()
+            before = group.desired()
+            bad = ["vllm", "serve", "/model", "--fail-with", "HCCL_BUFFSIZE is too large"]
+            group.stage_together("r2", "s2", command=bad)
+            result = group.commit("ray", "r2")
+            self.assertEqual(result.code, 1, result)
+            self.assertIn("commit of ray release r2 failed: 2 failed starts", result.err)
+            self.assertIn("serve on node0: exited with code 3", result.err)
+            self.assertIn("  ValueError: HCCL_BUFFSIZE is too large", result.err)
+            self.assertIn("ray release r1 is desired again, as before: the group goes", result.err)
+            self.assertEqual(group.desired(), before)
+            group.wait(group.is_ready)
+            self.assertEqual(self._hashes(group, "node0"), ("r1", "s1"))
+            group.wait(lambda: self._hashes(group, "node1")[0] == "r1")
+            # What the revert of the whole change would commit: it runs already.
+            pids = group.processes()
+            self.assertEqual(group.commit("ray", "r1").code, 0)
+            self.assertEqual(group.processes(), pids)
+
+            group.stage_together("r3", "s3")
+            result = group.commit("ray", "r3")
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(self._hashes(group, "node0"), ("r3", "s3"))
+            facts = json.loads(result.out.splitlines()[-1])
+            self.assertEqual(list(facts["outages"]), ["ray"])
+            pids = group.processes()
+            result = group.commit("serve", "s3")
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(group.processes(), pids)
+
+    def _hashes(self, group: LiveGroup, node: str) -> tuple[str | None, str | None]:
+        status = group.status(node)
+        return status["ray"]["hash"], status["serve"]["hash"]
+
+    def test_a_container_that_is_stopped_while_it_serves_says_since_when(self) -> None:
+        with LiveGroup() as group:
+            group.bring_up()
+            self.assertIsNone(group.status()["servedUntil"])
+            group.supervisors["node0"].terminate()
+            self.assertEqual(group.supervisors["node0"].wait(10 * PATIENCE), 0)
+            until = group.status()["servedUntil"]
+            # As when Pulumi replaces the containers: nothing that is staged fits them any more.
+            for kind in ("ray", "serve"):
+                group.stage(kind, f"{kind[0]}1", runtime="before")
+            group.start("node0")
+            group.wait(lambda: "needs runtime before" in group.status()["reason"])
+            self.assertEqual(group.status()["servedUntil"], until)
+            group.stage_together("r2", "s2")
+            result = group.commit("ray", "r2")
+            self.assertEqual(result.code, 0, result)
+            outages = json.loads(result.out.splitlines()[-1])["outages"]
+            self.assertEqual(list(outages), ["containers"])
+            self.assertGreaterEqual(outages["containers"]["at"] - until, 0)
+            group.wait(lambda: group.status()["servedUntil"] is None)
+            result = group.commit("ray", "r1")
+            self.assertIn("needs runtime before, this container is rt", result.err)
 
     def test_the_operators_switch_survives_a_restart_and_forget_stops_serve_then_ray(self) -> None:
         with LiveGroup() as group:

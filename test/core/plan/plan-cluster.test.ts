@@ -38,6 +38,18 @@ describe("planCluster", () => {
     assert.equal(stableJson(plan()), stableJson(plan()));
   });
 
+  it("does not depend on the order of keys: Pulumi sorts them, a stack file has its own", () => {
+    const flags = { "async-scheduling": true, "additional-config": { b: 1, a: 2 } };
+    const sorted = { "additional-config": { a: 2, b: 1 }, "async-scheduling": true };
+    const [own, pulumis] = [flags, sorted].map((extraArgs) =>
+      plan((raw) => {
+        raw.serve.extraArgs = extraArgs;
+        raw.env = extraArgs === flags ? { B: "1", A: "2" } : { A: "2", B: "1" };
+      }),
+    );
+    assert.equal(stableJson(own), stableJson(pulumis));
+  });
+
   const noPipeline = (raw: ClusterSpecInput) => {
     raw.serve.tensorParallelSize = 16;
     delete raw.serve.pipelineParallelSize;

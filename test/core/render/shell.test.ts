@@ -125,6 +125,21 @@ describe("renderStageScript", () => {
     assert.equal(releases.filter((name) => name.startsWith("ray-")).length, 1);
   });
 
+  it("never removes a release that is desired, or that a member's status names, however often another was tried", () => {
+    const [good, running] = [stagePlan(undefined, 1), stagePlan(undefined, 2)];
+    for (const plan of [good, running]) stage(plan);
+    const out = (name: string, release: string) =>
+      writeFileSync(join(root, "qwen/out", name), JSON.stringify({ serve: release }));
+    out("desired.json", good.serve.release);
+    out("status.json", running.serve.release);
+    for (const seqs of [3, 4, 5, 6]) assert.equal(stage(stagePlan(undefined, seqs)).status, 0);
+    const releases = readdirSync(join(root, "qwen/in/releases"));
+    for (const { serve } of [good, running]) {
+      assert.ok(releases.includes(`serve-${serve.release}.json`), releases.join(" "));
+    }
+    assert.equal(releases.filter((name) => name.startsWith("serve-")).length, 5);
+  });
+
   it("refuses a directory of another stack by name and changes nothing", () => {
     stage(stagePlan("acme/vllm-ascend/other"));
     const before = readdirSync(join(root, "qwen/in/releases"));

@@ -6,6 +6,7 @@ umask 077
 base=/var/lib/vllm-cluster/qwen
 owner=acme/vllm-ascend/production
 node=node0
+driver=/usr/local/Ascend/driver/version.info
 fail() { echo "node $node, staging: $1" >&2; exit 1; }
 mkdir -p "$base"
 exec 9>"$base/lock"
@@ -22,12 +23,24 @@ put() {
   sync "$base/$1.tmp" # else a power cut can leave the new name with nothing in it
   mv "$base/$1.tmp" "$base/$1"
 }
+is_desired() { # is_desired FILE: a release that the group runs, or would go back to; members know it from their status
+  local hash=${1##*-}
+  grep -qsF "${hash%.json}" "$base/out/desired.json" "$base/out/status.json"
+}
 prune() { # prune FOLDER NAME PATTERN: the newest three of a kind stay; the one just staged counts as newest
+  local old
   touch "$base/$1/$2"
-  (cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2 | xargs -r rm -rf --)
+  while read -r old; do
+    is_desired "$old" || rm -rf -- "${base:?}/$1/$old"
+  done < <(cd "$base/$1" && find . -maxdepth 1 -name "$3" -printf '%T@ %f\n' | sort -rn | tail -n +4 | cut -d' ' -f2)
 }
 printf '%s\n' "$owner" | put owner
 printf '%s\n' "$node" | put node
+# For vllm-cluster drift: what this host was when it was staged last.
+{
+  printf 'boot %s\n' "$(cat /proc/sys/kernel/random/boot_id)"
+  sed -n 's/^Version=/driver /p' "$driver" 2>/dev/null || true
+} | put machine
 (cd "$base" && mkdir -p bin in in/releases in/supervisor-0afd91027df010a8/supervisor in/supervisor-0afd91027df010a8/supervisor/core in/vllm)
 put in/releases/ray-337b93b15a09c3bf.json <<'END-e0a2b67c554a'
 {
@@ -172,6 +185,9 @@ put in/releases/serve-40f519b0386e4437.json <<'END-a39e7a490911'
  "stopTimeoutSec": 60
 }
 END-a39e7a490911
+put in/staged.json <<'END-cc72fa13c380'
+{"nodes":{"node0":"10.0.0.11","node1":"10.0.0.12"},"ray":"337b93b15a09c3bf","serve":"40f519b0386e4437"}
+END-cc72fa13c380
 put in/vllm/ray_non_carry_over_env_vars.json <<'END-42c2bf526690'
 ["VLLM_API_KEY","VLLM_CLUSTER_PROCESS","HCCL_IF_IP","HCCL_SOCKET_IFNAME","GLOO_SOCKET_IFNAME","TP_SOCKET_IFNAME","ASCEND_RT_VISIBLE_DEVICES"]
 END-42c2bf526690
