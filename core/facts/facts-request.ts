@@ -27,6 +27,7 @@ export function gateRequest(plan: GatePlan, node: GateNode): string {
     ["ports", ...node.ports.map(({ first, last }) => `${first}-${last}`)],
     ["file", ownerFile(plan)],
     ["file", nodeFile(plan)],
+    ["file", stagedFile(plan)],
     ...(node.name === plan.nodes[0]?.name ? [["file", statusFile(plan)]] : []),
     ["container", plan.containerName],
     ["containers"],
@@ -110,6 +111,11 @@ export function ownerFile({ baseDir }: { readonly baseDir: string }): string {
 
 export function nodeFile({ baseDir }: { readonly baseDir: string }): string {
   return `${baseDir}/node`;
+}
+
+/** Which releases were staged together, and where the nodes were. */
+export function stagedFile({ baseDir }: { readonly baseDir: string }): string {
+  return `${baseDir}/in/staged.json`;
 }
 
 export function statusFile({ baseDir }: { readonly baseDir: string }): string {

@@ -260,8 +260,9 @@ export const FINDINGS = {
   },
   NODE_MOVED: {
     column: "owner",
-    meaning: "the host is already another node of this cluster",
-    fix: "two nodes have got one machine, or an address was moved; a new machine is a new node name",
+    meaning:
+      "the host is already another node of this cluster, or the node's address leads to another machine than before",
+    fix: "two nodes have got one machine, or an address was moved; a new machine is a new node name. A machine that only has a new address is recognised",
     isAcceptable: false,
   },
   CONTAINER_FOREIGN: {

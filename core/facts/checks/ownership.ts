@@ -1,6 +1,6 @@
 import type { Check, CheckContext, Finding } from "../check.js";
 import { unknownFact } from "../check.js";
-import { nodeFile, ownerFile } from "../facts-request.js";
+import { nodeFile, ownerFile, stagedFile } from "../facts-request.js";
 import { type FileFact, fileText } from "../host-facts.js";
 
 /** Whether the name of the cluster is free on the host, or taken by this stack and this node. */
@@ -10,6 +10,7 @@ function judgeOwnership(context: CheckContext): readonly Finding[] {
   return [
     ...judgeOwnerFile(context),
     ...judgeNodeFile(context),
+    ...judgeAddress(context),
     ...judgeContainer(context),
     ...judgeMachine(context),
   ];
@@ -45,6 +46,41 @@ function judgeNodeFile({ plan, node, facts }: CheckContext): readonly Finding[] 
       fix: `give ${node.name} the address of its own host; a new machine is a new node name`,
     },
   ];
+}
+
+/**
+ * A node name whose address leads to another machine now. The docker provider would only connect elsewhere: the container on
+ * the old machine would stay and belong to nobody, and the new machine would get none.
+ */
+function judgeAddress({ plan, node, facts, hosts }: CheckContext): readonly Finding[] {
+  if (fileText(facts.files.get(nodeFile(plan))) === node.name) return [];
+  const { address } = node.connection;
+  for (const host of hosts) {
+    // Without a container nothing was left on the old machine: an address was only mistyped.
+    const container = host.facts.containers.get(plan.containerName);
+    if (container?.state !== "present" || container.owner !== plan.owner) continue;
+    const before = stagedAddress(fileText(host.facts.files.get(stagedFile(plan))), node.name);
+    if (before === undefined || before === address) continue;
+    return [
+      {
+        code: "NODE_MOVED",
+        result: "fail",
+        detail: `${node.name} was ${before}, and the host at ${address} was never ${node.name}`,
+        fix: `give the new machine a new node name; ${before} is cleaned up when ${node.name} leaves the stack file`,
+      },
+    ];
+  }
+  return [];
+}
+
+function stagedAddress(text: string | undefined, node: string): string | undefined {
+  try {
+    const { nodes } = JSON.parse(text ?? "") as { nodes?: Readonly<Record<string, unknown>> };
+    const address = nodes?.[node];
+    return typeof address === "string" ? address : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Two addresses of one machine; told by the second node. */

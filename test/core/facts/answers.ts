@@ -64,6 +64,7 @@ export function goodAnswer(plan: GatePlan, node: GateNode): string {
     ["ports", "ok"],
     ["file", `${plan.baseDir}/owner`, "found", base64(`${plan.owner}\n`)],
     ["file", `${plan.baseDir}/node`, "found", base64(`${node.name}\n`)],
+    ["file", `${plan.baseDir}/in/staged.json`, "found", base64(stagedJson(plan))],
     ...(node.name === plan.nodes[0]?.name
       ? [["file", `${plan.baseDir}/out/status.json`, "missing"]]
       : []),
@@ -88,6 +89,12 @@ export function goodAnswer(plan: GatePlan, node: GateNode): string {
     ["end"],
   ];
   return `${lines.map((fields) => fields.join("\t")).join("\n")}\n`;
+}
+
+/** As core/render/stage-script.ts writes it. */
+function stagedJson({ nodes }: GatePlan): string {
+  const addresses = nodes.map(({ name, connection }) => [name, connection.address]);
+  return JSON.stringify({ nodes: Object.fromEntries(addresses), ray: null, serve: "77c0" });
 }
 
 /** What the second phase prints where nothing is wrong. */

@@ -335,6 +335,32 @@ const BAD_CASES: readonly BadCase[] = [
 ];
 
 describe("judgeGate", () => {
+  it("refuses a node name whose address leads to another machine, and takes a machine with a new address", () => {
+    const [head, member] = [plan.nodes[0]!, plan.nodes[1]!];
+    const staged = (address: string) =>
+      base64(JSON.stringify({ nodes: { [member.name]: address }, ray: null, serve: "77c0" }));
+    const codes = (was: string, nodeFile: string, headContainer = "present") => {
+      const headAnswer = goodAnswer(plan, head)
+        .replace(/(staged\.json\tfound\t)\S+/, `$1${staged(was)}`)
+        .replace(/^(container\t\S+\t)present/m, `$1${headContainer}`);
+      const answer = without(`${plan.baseDir}/node\tfound\t${base64("node1\n")}`, nodeFile);
+      const result = judgeGate(plan, [hostReport(headAnswer), report(answer)]);
+      return result.findings
+        .filter(({ code }) => code === "NODE_MOVED")
+        .map(({ node, detail }) => `${node}: ${detail}`);
+    };
+    const missing = `${plan.baseDir}/node\tmissing`;
+    const same = `${plan.baseDir}/node\tfound\t${base64("node1\n")}`;
+    const { address } = member.connection;
+    assert.deepEqual(codes("10.9.9.9", missing), [
+      `node1: node1 was 10.9.9.9, and the host at ${address} was never node1`,
+    ]);
+    assert.deepEqual(codes("10.9.9.9", same), []);
+    assert.deepEqual(codes(address, missing), []);
+    // Nothing was started where the address was wrong.
+    assert.deepEqual(codes("10.9.9.9", missing, "absent"), []);
+  });
+
   it("passes hosts on which nothing is wrong, with what is ours counted as free", () => {
     const result = judge(good);
     assert.deepEqual(result.findings, []);
