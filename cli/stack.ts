@@ -48,6 +48,8 @@ export interface LoadedStack {
   readonly projectDir: string;
   /** Namespace of the configuration, as in `<namespace>:apiKey`. */
   readonly namespace: string;
+  /** `<organization>/<project>/<stack>` */
+  readonly owner: string;
 }
 
 /** A stack that is deployed through GPUStack. */
@@ -99,12 +101,13 @@ export function loadStack(options: StackOptions): LoadedStack {
     const spec =
       gpustack === undefined ? parseClusterSpec(raw) : specOfGpustack(raw as ClusterSpecInput);
     const hasApiKey = config[`${project.name}:apiKey`] !== undefined;
+    const owner = `${organization}/${projectName}/${stack}`;
     const plan = planCluster(spec, {
-      owner: `${organization}/${projectName}/${stack}`,
+      owner,
       hasApiKey,
       allowDowntimeFor: consent(config[`${project.name}:allowDowntimeFor`]),
     });
-    const place = { name, file, projectDir: project.dir, namespace: project.name };
+    const place = { name, file, projectDir: project.dir, namespace: project.name, owner };
     const through =
       gpustackPlan === undefined
         ? {}
@@ -157,7 +160,7 @@ function consent(value: unknown): string | undefined {
 /** Where the file of a stack is or will be, which need not exist. */
 export function stackPlace(
   options: StackOptions,
-): Omit<LoadedStack, "spec" | "plan" | "hasApiKey" | "gpustack"> {
+): Omit<LoadedStack, "spec" | "plan" | "hasApiKey" | "gpustack" | "owner"> {
   const name = stackName(options);
   const project = findProject(process.cwd(), options.file);
   const path = join(project.dir, project.stackConfigDir, `Pulumi.${name.split("/").at(-1)!}.yaml`);

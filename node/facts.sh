@@ -93,6 +93,10 @@ answer() {
       npu-pings) probe_npu_pings "${argument[@]:1}" ;;
       tcp) probe_tcp "${argument[@]:1}" ;;
       path-mtu) probe_path_mtu "${argument[@]:1}" ;;
+      sums) probe_sums "${argument[@]:1}" ;;
+      modes) probe_modes "${argument[@]:1}" ;;
+      container-json) probe_container_json "${argument[1]}" ;;
+      processes) probe_processes "${argument[@]:1}" ;;
       *) fact unknown-probe "$probe" ;;
     esac
   done < <(lines "$1")

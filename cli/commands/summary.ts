@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { clusterChanges } from "../../core/changes/cluster-change.js";
 import { PreviewFormatError, parsePreview } from "../../core/changes/preview.js";
 import { renderMarkdown, renderText, type Summary } from "../../core/changes/render-summary.js";
-import { messageOf, StepError, UsageError } from "../errors.js";
+import { messageOf, UsageError } from "../errors.js";
+import { pulumiOutput } from "../pulumi.js";
 
 interface SummaryOptions {
   readonly stack?: string;
@@ -38,7 +38,7 @@ Examples:
     )
     .action(async ({ stack, preview: file, format }: SummaryOptions) => {
       const summary = summarize(
-        file === undefined ? await runPreview(stack) : readPreview(file),
+        file === undefined ? await runPreview(stackArguments(stack)) : readPreview(file),
         stack,
       );
       process.stdout.write(render(summary, format));
@@ -56,7 +56,18 @@ function render(summary: Summary, format: SummaryOptions["format"]): string {
   }
 }
 
-function summarize(text: string, stack: string | undefined): Summary {
+/** `--stack` for pulumi, which has a default of its own. */
+function stackArguments(stack: string | undefined): readonly string[] {
+  return stack === undefined ? [] : ["--stack", stack];
+}
+
+/** Runs the preview of a stack; logs in to no host. */
+export function runPreview(args: readonly string[]): Promise<string> {
+  return pulumiOutput(["preview", "--json", ...args]);
+}
+
+/** What a preview means. @throws UsageError when the text is none */
+export function summarize(text: string, stack: string | undefined): Summary {
   try {
     const preview = parsePreview(text);
     const [urn = ""] = preview.steps.map((step) => step.urn);
@@ -78,37 +89,5 @@ function readPreview(file: string): string {
     return readFileSync(file === "-" ? 0 : file, "utf8");
   } catch (error) {
     throw new UsageError(`${file} cannot be read: ${messageOf(error)}`);
-  }
-}
-
-/** @throws StepError with what pulumi said, which holds no secrets. */
-async function runPreview(stack: string | undefined): Promise<string> {
-  const args = ["preview", "--json", "--non-interactive", ...(stack ? ["--stack", stack] : [])];
-  const child = spawn("pulumi", args, { stdio: ["ignore", "pipe", "pipe"] });
-  const read = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (piece: string) => {
-      read[name] += piece;
-    });
-  }
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on("error", (error) =>
-      reject(new UsageError(`pulumi cannot be started: ${error.message}`)),
-    );
-    child.on("close", (status) => resolve(status ?? 1));
-  });
-  if (code === 0) return read.stdout;
-  throw new StepError(
-    `pulumi ${args.join(" ")} ended with ${code}:\n${failure(read.stdout, read.stderr)}`,
-  );
-}
-
-/** With `--json`, pulumi puts errors of the program into the JSON. */
-function failure(stdout: string, stderr: string): string {
-  try {
-    return [...parsePreview(stdout).errors, stderr].join("\n").trim();
-  } catch (error) {
-    if (error instanceof PreviewFormatError) return `${stdout}${stderr}`.trim();
-    throw error;
   }
 }

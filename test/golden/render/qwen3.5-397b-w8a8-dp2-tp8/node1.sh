@@ -76,9 +76,9 @@ vllm serve /data/models/Qwen3.5-397B-A17B-w8a8-mtp \
   --served-model-name=qwen3.5-397b \
   --trust-remote-code \
   --gpu-memory-utilization=0.9 \
-  --async-scheduling \
-  --no-enable-prefix-caching \
-  '--speculative-config={"enforce_eager":true,"method":"qwen3_5_mtp","num_speculative_tokens":3}' \
-  '--compilation-config={"cudagraph_mode":"FULL_DECODE_ONLY"}' \
   '--additional-config={"enable_cpu_binding":true,"multistream_overlap_shared_expert":true}' \
-  --disable-access-log-for-endpoints=/health,/metrics,/ping
+  --async-scheduling \
+  '--compilation-config={"cudagraph_mode":"FULL_DECODE_ONLY"}' \
+  --disable-access-log-for-endpoints=/health,/metrics,/ping \
+  --no-enable-prefix-caching \
+  '--speculative-config={"enforce_eager":true,"method":"qwen3_5_mtp","num_speculative_tokens":3}'
