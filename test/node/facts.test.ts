@@ -2,11 +2,13 @@
 // Does not prove that docker answers so: the lab does.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseDriftAnswer } from "../../core/drift/drift-answer.js";
 import {
   type HostFacts,
   parseHostFacts,
@@ -16,7 +18,7 @@ import {
 
 const NODE_DIR = join(dirname(fileURLToPath(import.meta.url)), "../../node");
 /** As the gate sends them: functions first. */
-const SCRIPT = ["npu-facts.sh", "peer-facts.sh", "facts.sh"]
+const SCRIPT = ["npu-facts.sh", "peer-facts.sh", "drift-facts.sh", "facts.sh"]
   .map((name) => readFileSync(join(NODE_DIR, name), "utf8"))
   .join("");
 const IMAGE = "registry.example/vllm@sha256:00";
@@ -43,11 +45,16 @@ case "$1 $2 $3" in
       *) echo '{"schemaVersion": 2}' ;;
     esac ;;
   "container inspect "*)
+    if [ "$4 $5" = "{{json .}} ours" ]; then echo '{"Image": "sha256:01"}'; exit; fi
     case $5 in
       ours) printf 'abc\\trunning\\t0\\torganization/p/s\\tnode0\\t\\n' ;;
       broken) printf 'abd\\texited\\t128\\t\\t\\terror gathering device information\\tno such file\\n' ;;
       *) echo "Error: No such container: $5" >&2; exit 1 ;;
     esac ;;
+  "exec ours python3")
+    echo "Python was slow" >&2
+    printf '{"serve": {"hash": "77", "command": ["vllm"], "env": {"%s": "a b"}}}\n' "$6" ;;
+  "exec "*) echo "Error: No such container: $2" >&2; exit 1 ;;
   "info "*) printf 'runc\\tio.containerd.runc.v2,runc,\\t/\\n' ;;
   "ps "*) echo 11; echo 22; echo 33 ;;
   "inspect "*)
@@ -133,6 +140,30 @@ describe("facts.sh", () => {
     const cut = spawnSync("bash", ["-s"], { input: `${SCRIPT}clock\nen`, encoding: "utf8" });
     assert.deepEqual([cut.status, cut.stdout], [1, ""]);
     assert.match(cut.stderr, /the request was cut short/);
+  });
+
+  it("tells hashes and modes of files, and neither of what is missing", () => {
+    const [file, missing] = [join(dir, "a file"), join(dir, "no-file")];
+    writeFileSync(file, "content\n", { mode: 0o640 });
+    const { sums, modes, areSumsKnown } = parseDriftAnswer(
+      run([`sums\t${file}\t${missing}`, `modes\t${missing}\t${file}`]),
+    );
+    const hash = createHash("sha256").update("content\n").digest("hex");
+    assert.deepEqual([...sums], [[file, hash]]);
+    assert.deepEqual([...modes], [[file, { mode: "640", owner: process.getuid?.() }]]);
+    assert.equal(areSumsKnown, true);
+  });
+
+  it("passes on what docker and the supervisor say of a container, or why they say nothing", () => {
+    const answer = run(["processes\tours\tHCCL_IF_IP", "container-json\tours"]);
+    assert.deepEqual(parseDriftAnswer(answer).processes, {
+      serve: { hash: "77", command: ["vllm"], env: { HCCL_IF_IP: "a b" } },
+    });
+    const json = /^container-json\tours\tfound\t(\S+)$/m.exec(answer)?.[1] ?? "";
+    assert.deepEqual(JSON.parse(Buffer.from(json, "base64").toString()), { Image: "sha256:01" });
+    const none = parseDriftAnswer(run(["processes\tother\tA", "container-json\tother"]));
+    assert.equal(none.processesProblem, "Error: No such container: other");
+    assert.equal(none.container, undefined);
   });
 
   it("finds tools, and says which are not there", () => {

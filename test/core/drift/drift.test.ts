@@ -1,5 +1,5 @@
 // What is made of a host's answer. The answers are built from the plan; that hosts answer so, and that what is said heals:
-// test/lab/drift.test.ts.
+// the lab.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readNodeScripts } from "../../../cli/package-files.js";
