@@ -72,14 +72,14 @@ interface ClientEnd {
 }
 
 function sshArguments({ name, connection }: SshTarget, script: NodeScript): string[] {
-  const { address, user, port, hostKey, become } = connection;
+  const { address, user, port, become } = connection;
   // `env` and not an assignment: the login shell may be a csh. The host's own limit is the shorter one, so that
   // its message arrives, and so that nothing goes on there after the client is gone.
   const limit = `timeout -k 5 ${Math.max(5, script.deadlineSec - 10)} bash -s`;
   const command =
     script.as === "root" && become === "sudo" ? `env LC_ALL=C sudo -n ${limit}` : limit;
   return [
-    ...pinnedSshOptions(name, hostKey),
+    ...pinnedSshOptions(name, connection),
     ...["ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"].flatMap((option) => [
       "-o",
       option,

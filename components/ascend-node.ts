@@ -77,7 +77,7 @@ export class AscendNode extends pulumi.ComponentResource {
       node.names.docker,
       {
         host: dockerHost(connection),
-        sshOpts: [...pinnedSshOptions(node.name, connection.hostKey)],
+        sshOpts: [...pinnedSshOptions(node.name, connection)],
       },
       { parent: this },
     );

@@ -1,6 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ConnectionPlan } from "../core/plan/cluster-plan.js";
+import type { BastionPlan, ConnectionPlan } from "../core/plan/cluster-plan.js";
 
 /** What a step on a host does; everything else about remote commands is decided here, once. */
 export interface HostCommandArgs {
@@ -14,6 +14,10 @@ export interface HostCommandArgs {
   readonly secretOutput?: boolean;
   /** Shows lines of stderr while the step runs. */
   readonly progress?: boolean;
+}
+
+function proxyOf({ address, user, port, hostKey }: BastionPlan) {
+  return { host: address, user, port, hostKey, dialErrorLimit: 3, perDialTimeout: 10 };
 }
 
 /**
@@ -41,6 +45,7 @@ export function hostCommand(
         hostKey: connection.hostKey,
         dialErrorLimit: 3,
         perDialTimeout: 10,
+        ...(connection.bastion === undefined ? {} : { proxy: proxyOf(connection.bastion) }),
       },
       create: asRoot(args.create),
       ...(args.delete === undefined ? {} : { delete: asRoot(args.delete) }),

@@ -71,6 +71,7 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
           port,
           hostKey: line,
           become: z.enum(["none", "sudo"]),
+          bastion: z.object({ address: line, user: line, port: port, hostKey: line }).optional(),
         }),
         socketInterface: line,
         devices: z.array(line),

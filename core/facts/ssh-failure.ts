@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ConnectionPlan } from "../plan/cluster-plan.js";
+import type { BastionPlan, ConnectionPlan } from "../plan/cluster-plan.js";
 
 /** Why a script did not run, or not to its end, on a host. */
 export type SshFailureKind =
@@ -69,14 +69,20 @@ export function keyFingerprint(hostKey: string): string {
 }
 
 /** The `ssh` command that a person would type for a node. */
-export function sshLine({ user, address, port }: ConnectionPlan): string {
-  return `ssh ${port === 22 ? "" : `-p ${port} `}${user}@${address}`;
+export function sshLine({ user, address, port, bastion }: ConnectionPlan): string {
+  const jump =
+    bastion === undefined ? "" : `-J ${bastion.user}@${bastion.address}:${bastion.port} `;
+  return `ssh ${jump}${port === 22 ? "" : `-p ${port} `}${user}@${address}`;
 }
 
 function connectionFailure(end: SshEnd): SshFailure {
   const { stderr, connection } = end;
   const { address, port } = connection;
   const where = `${address}:${port}`;
+  // What the client says of a proxy that has ended; why it has, the lines before tell.
+  if (connection.bastion !== undefined && /UNKNOWN port 65535/.test(stderr)) {
+    return bastionFailure(end, connection.bastion);
+  }
   if (/Host key verification failed|no matching host key type found/.test(stderr)) {
     return hostKeyFailure(end);
   }
@@ -121,6 +127,27 @@ function connectionFailure(end: SshEnd): SshFailure {
     cause: `no connection to ${where}: ${lastLine(stderr) || "ssh gave no reason"}`,
     next: `see whether the host is powered on and the address is right: ping ${address}`,
   };
+}
+
+function bastionFailure(end: SshEnd, bastion: BastionPlan): SshFailure {
+  const { address, port } = end.connection;
+  const forwarding = /(?:open failed: |stdio forwarding failed)(.*)/.exec(end.stderr)?.[1];
+  if (forwarding !== undefined) {
+    return {
+      kind: "unreachable",
+      cause: `the bastion ${bastion.address} gets no connection to ${address}:${port}: ${forwarding.trim() || "forwarding failed"}`,
+      next: `on the bastion: see whether it reaches ${address}, and whether its sshd allows forwarding (AllowTcpForwarding, PermitOpen)`,
+    };
+  }
+  const own = end.stderr
+    .split("\n")
+    .filter((line) => !/UNKNOWN port 65535|^kex_exchange/.test(line));
+  const failure = connectionFailure({
+    ...end,
+    stderr: own.join("\n"),
+    connection: { ...bastion, become: "none" },
+  });
+  return { ...failure, cause: `bastion: ${failure.cause}` };
 }
 
 function hostKeyFailure({ stderr, connection }: SshEnd): SshFailure {

@@ -88,6 +88,15 @@ export interface ConnectionPlan {
   readonly port: number;
   readonly hostKey: string;
   readonly become: "none" | "sudo";
+  /** The host through which it is reached. */
+  readonly bastion?: BastionPlan | undefined;
+}
+
+export interface BastionPlan {
+  readonly address: string;
+  readonly user: string;
+  readonly port: number;
+  readonly hostKey: string;
 }
 
 export interface PortPlan {

@@ -56,14 +56,21 @@ export function renderNodeCommands(plan: ClusterPlan, commands: NodeCommands): s
 
 function nodeCommands(plan: ClusterPlan, node: NodePlan): NodeCommands {
   const { ray, serve } = node.releases;
-  const { user, address, port } = node.connection;
+  const { user, address, port, bastion } = node.connection;
   return {
     node: node.name,
     role: node.role,
     address,
     ranks: node.ranks,
     npus: node.visibleDevices,
-    ssh: ["ssh", ...(port === 22 ? [] : ["-p", String(port)]), `${user}@${address}`],
+    ssh: [
+      "ssh",
+      ...(bastion === undefined
+        ? []
+        : ["-J", `${bastion.user}@${bastion.address}:${bastion.port}`]),
+      ...(port === 22 ? [] : ["-p", String(port)]),
+      `${user}@${address}`,
+    ],
     docker: dockerRun(plan, node),
     supervisor: node.container.command,
     env: node.env,

@@ -43,6 +43,9 @@ const smokePlanSchema: z.ZodType<SmokePlan> = z.object({
           port: z.int().min(1).max(65_535),
           hostKey: line,
           become: z.enum(["none", "sudo"]),
+          bastion: z
+            .object({ address: line, user: line, port: z.int().min(1).max(65_535), hostKey: line })
+            .optional(),
         }),
         npus: z.array(z.int().min(0)).min(1),
         ranks: z.array(z.int().min(0)).min(1),

@@ -77,17 +77,34 @@ const processText = z
   });
 const environment = z.record(envName, processText);
 
+const loginName = z
+  .string()
+  .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a login name")
+  .default("root");
+const sshPort = z.int().min(1).max(65535).default(22);
+
 const sshSchema = z.strictObject({
-  user: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a login name")
-    .default("root")
-    .meta({ description: "Login user." }),
-  port: z.int().min(1).max(65535).default(22).meta({ description: "Port of sshd." }),
+  user: loginName.meta({ description: "Login user." }),
+  port: sshPort.meta({ description: "Port of sshd." }),
   become: z.enum(["none", "sudo"]).default("none").meta({
     description:
       "How scripts get root on the host: `none` when the user is root, `sudo` for `sudo -n`. The user must also be able to use docker (group `docker`), because the docker provider logs in as this user.",
   }),
+  bastion: z
+    .strictObject({
+      address: ipv4Address.meta({ description: "Address of the bastion." }),
+      user: loginName.meta({ description: "Login user on the bastion; it needs no shell there." }),
+      port: sshPort.meta({ description: "Port of its sshd." }),
+      hostKey: hostKey.meta({
+        description: "Its public host key; `vllm-cluster hostkeys <address>` prints it.",
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        "A host through which all nodes are reached (one hop, as with `ssh -J`); the keys of the nodes stay on the operator's machine. Unset = directly.",
+      upstream: "ssh -J",
+    }),
 });
 
 /** On the operator's machine each node costs a docker provider of 73 MB: 64 nodes are 4.7 GB (docs/decisions.md). */

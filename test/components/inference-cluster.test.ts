@@ -1,6 +1,7 @@
 // Wiring: which resources exist, with which inputs, options and order. Mocks do not show diffs, the order at run time, or
 // anything that happens on a host.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
 import { InferenceCluster } from "../../components/index.js";
 import { parseSmokePlan } from "../../core/smoke/parse-smoke-plan.js";
@@ -226,6 +227,31 @@ describe("InferenceCluster", () => {
     assert.match(options, /KnownHostsCommand=\/bin\/echo node0 ssh-ed25519 /);
     assert.match(options, /StrictHostKeyChecking=yes/);
     assert.doesNotMatch(options, /\/root|\/home/);
+  });
+
+  it("goes through the bastion with its own pinned key, for commands and for docker", async function () {
+    this.timeout(30_000);
+    const hostKey = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"B".repeat(43)}`;
+    const jumping = await register((raw) => {
+      raw.ssh = { bastion: { address: "192.0.2.9", user: "jump", hostKey } };
+    });
+    for (const name of ["qwen-node0-files", "qwen-node1-secrets", "qwen-serve-commit"]) {
+      const connection = revealed(byName(jumping, name).inputs["connection"]);
+      const { proxy } = connection as { readonly proxy: Record<string, unknown> };
+      const { host, user, port } = proxy;
+      assert.deepEqual([host, user, port, proxy["hostKey"]], ["192.0.2.9", "jump", 22, hostKey]);
+    }
+    const options = JSON.parse(
+      byName(jumping, "qwen-node1-docker").inputs["sshOpts"] as string,
+    ) as string[];
+    const proxy = options.at(-1)!.replace(/^ProxyCommand=/, "");
+    const { stdout } = spawnSync("sh", ["-c", `ssh() { printf '%s\\n' "$@"; }; ${proxy}`], {
+      encoding: "utf8",
+    });
+    const words = stdout.trim().split("\n");
+    assert.deepEqual(words.slice(-7), ["-l", "jump", "-p", "22", "-W", "%h:%p", "192.0.2.9"]);
+    assert.ok(words.includes(`KnownHostsCommand=/bin/echo bastion ${hostKey}`));
+    assert.ok(words.includes("StrictHostKeyChecking=yes"));
   });
 
   it("keeps the API key out of every input but the head's secret file, where it is marked secret", () => {

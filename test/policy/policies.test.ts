@@ -168,7 +168,7 @@ describe("the policy pack", () => {
   });
 
   it("accepts docker over SSH as the library pins it, which the engine hands over as a JSON text", () => {
-    const sshOpts = JSON.stringify(pinnedSshOptions("node0", HOST_KEY));
+    const sshOpts = JSON.stringify(pinnedSshOptions("node0", { hostKey: HOST_KEY }));
     assert.deepEqual(violations(DOCKER, { host: "ssh://root@10.0.0.11:22", sshOpts }), []);
   });
 

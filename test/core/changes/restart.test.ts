@@ -24,6 +24,10 @@ const OTHER_VALUES: Readonly<Record<string, unknown>> = {
   "ssh.user": "ops",
   "ssh.port": 2222,
   "ssh.become": "sudo",
+  "ssh.bastion.address": "192.0.2.1",
+  "ssh.bastion.user": "jump",
+  "ssh.bastion.port": 2222,
+  "ssh.bastion.hostKey": `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"B".repeat(43)}`,
   "nodes.*.address": "10.9.9.9",
   "nodes.*.hostKey": HOST_KEY.replace("IA", "IB"),
   "nodes.*.socketInterface": "eth1",
@@ -109,9 +113,16 @@ const fromHub = (raw: ClusterSpecInput): void => {
     revision: "ab".repeat(20),
   };
 };
+const throughBastion = (raw: ClusterSpecInput): void => {
+  raw.ssh = { ...raw.ssh, bastion: { address: "192.0.2.9", hostKey: HOST_KEY } };
+};
 
 /** Fields that only some clusters have: what the cluster is like before the change. */
 const BEFORE: Readonly<Record<string, (raw: ClusterSpecInput) => void>> = {
+  "ssh.bastion.address": throughBastion,
+  "ssh.bastion.user": throughBastion,
+  "ssh.bastion.port": throughBastion,
+  "ssh.bastion.hostKey": throughBastion,
   "image.source": fromArchive,
   "image.archive": fromArchive,
   "model.source": fromHub,

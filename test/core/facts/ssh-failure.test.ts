@@ -164,6 +164,64 @@ describe("classifySshFailure", () => {
     });
   }
 
+  describe("through a bastion", () => {
+    const bastion = { address: "192.0.2.9", user: "jump", port: 2200, hostKey: HOST_KEY };
+    // OpenSSH 9.2 says this whenever its proxy has ended.
+    const ENDED = `kex_exchange_identification: Connection closed by remote host
+Connection closed by UNKNOWN port 65535
+`;
+    const through = (stderr: string) =>
+      classifySshFailure(end({ connection: { ...connection, bastion }, stderr }));
+
+    const FAILURES: readonly [title: string, stderr: string, kind: SshFailureKind, says: RegExp][] =
+      [
+        [
+          "a bastion without sshd",
+          `ssh: connect to host 192.0.2.9 port 2200: Connection refused\r\n${ENDED}`,
+          "refused",
+          /^bastion: 192\.0\.2\.9:2200 refused the connection/,
+        ],
+        [
+          "a bastion that takes no key",
+          `jump@192.0.2.9: Permission denied (publickey).\r\n${ENDED}`,
+          "auth",
+          /^bastion: 192\.0\.2\.9 accepts no key of the agent for user jump/,
+        ],
+        [
+          "a bastion with another key",
+          `${CHANGED_KEY}${ENDED}`,
+          "host-key",
+          /^bastion: refused before login: wrong host key/,
+        ],
+        [
+          "a bastion that does not reach the host",
+          `channel 0: open failed: connect failed: No route to host\r\nstdio forwarding failed\r\n${ENDED}`,
+          "unreachable",
+          /^the bastion 192\.0\.2\.9 gets no connection to 10\.0\.0\.11:2222: connect failed: No route to host/,
+        ],
+        [
+          "the host itself that takes no key",
+          "root@10.0.0.11: Permission denied (publickey).\r\n",
+          "auth",
+          /^10\.0\.0\.11 accepts no key/,
+        ],
+      ];
+    for (const [title, stderr, kind, says] of FAILURES) {
+      it(`tells ${title}`, () => {
+        const failure = through(stderr);
+        assert.equal(failure?.kind, kind);
+        assert.match(failure?.cause ?? "", says);
+      });
+    }
+
+    it("names it in the command for a person", () => {
+      assert.equal(
+        sshLine({ ...connection, bastion }),
+        "ssh -J jump@192.0.2.9:2200 -p 2222 root@10.0.0.11",
+      );
+    });
+  });
+
   it("leaves the script's own exit code alone", () => {
     assert.equal(classifySshFailure(end({ code: 0 })), undefined);
     assert.equal(classifySshFailure(end({ code: 1, stderr: "Permission denied\n" })), undefined);
