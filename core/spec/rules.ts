@@ -52,7 +52,10 @@ function acceptedFindings(spec: ClusterSpec): SpecIssue[] {
     if (planned.length === 0) {
       const known = spec.nodes.map(({ name }) => name).join(", ");
       return [
-        { path: `${path}.node`, reason: `must be a node of this stack (${known}), got "${node}"` },
+        {
+          path: `${path}.node`,
+          reason: `must be a node of this stack (${known}), got "${shortened(node ?? "", 80)}"`,
+        },
       ];
     }
     const isPlanned =

@@ -71,7 +71,8 @@ export const EXPECTED_SEC = {
   "test/lab/preflight.test.ts": 240,
   "test/lab/four-nodes.test.ts": 150,
   "test/lab/arrival.test.ts": 180,
-  "test/lab/interruption.test.ts": 240,
+  "test/lab/interruption.test.ts": 270,
+  "test/lab/canary.test.ts": 240,
   "test/lab/smoke.test.ts": 180,
 };
 
