@@ -26,8 +26,12 @@ const deployed =
         secretEnv: secretConfigObject(config, "gpustackSecretEnv"),
       });
 
-export const { model, curl } = deployed;
-export const endpoint = deployed instanceof InferenceCluster ? deployed.endpoint : undefined;
-export const nodes = deployed instanceof InferenceCluster ? deployed.nodes : undefined;
-export const measured = deployed instanceof InferenceCluster ? deployed.measured : undefined;
-export const instances = deployed instanceof GpustackCluster ? deployed.instances : undefined;
+function outputs() {
+  const { model, curl } = deployed;
+  if (deployed instanceof GpustackCluster) return { model, curl, instances: deployed.instances };
+  const { endpoint, nodes, measured } = deployed;
+  return { endpoint, model, nodes, measured, curl };
+}
+
+// One object, because the engine warns at every run of a named export that is undefined.
+export default outputs();
