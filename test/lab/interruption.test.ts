@@ -1,6 +1,6 @@
-// `pulumi up` that is interrupted: Ctrl-C and SIGKILL after every few events of a first start, and a second operator. Each time the next
-// `up` heals. With the stand-in `vllm` of the Ray image. Does not prove anything about a backend other than files, about a connection
-// that breaks, or about the official plugins where their test doubles run.
+// `pulumi up` that is interrupted: Ctrl-C and SIGKILL after every few events of a first start, a connection that breaks while a node is
+// staged, a second operator. Each time the next `up` heals. With the stand-in `vllm` of the Ray image. Does not prove anything about a
+// backend other than files, or about the official plugins where their test doubles run.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -38,6 +38,45 @@ describe("a pulumi up that is interrupted", function () {
     await healed(stack);
   });
 
+  it("leaves a node that lost its connection while it was staged with whole files, and the next one heals", async () => {
+    await stack.mustUp();
+    await stack.change((cluster) => {
+      cluster.serve.maxNumSeqs = 17;
+    });
+    const before = await filesOf(stack, stack.worker);
+    // Staging waits for the lock of the host, so that the connection breaks in the middle of it.
+    await stack.lab.must(
+      stack.worker,
+      `systemd-run --quiet --unit hold-lock flock ${BASE_DIR}/lock sleep 170
+       for i in $(seq 50); do flock -n ${BASE_DIR}/lock true || exit 0; sleep 0.1; done; exit 1`,
+    );
+    const up = startUp(stack);
+    await waitFor("staging waits for the lock", async () =>
+      /\d/.test((await stack.lab.exec(stack.worker, `pgrep -f '[f]lock -w 120 9' || true`)).stdout),
+    );
+    // In the host's own process namespace.
+    await stack.lab.must(stack.worker, "pkill -KILL -f '^sshd: root@notty' || true");
+    await stack.lab.must(stack.worker, "systemctl stop hold-lock");
+    const { code, text } = await up.ended;
+    assert.notEqual(code, 0, text);
+    assert.match(text, /lab-node1-files/);
+    await waitFor("the script on the host has ended", async () => {
+      const { stdout } = await stack.lab.exec(
+        stack.worker,
+        "pgrep -f '[t]imeout -k 10 300' || true",
+      );
+      return stdout.trim() === "";
+    });
+    const after = await filesOf(stack, stack.worker);
+    for (const line of before) {
+      const [, path = ""] = line.split("  ");
+      // The folder's names may only grow: what the running group uses is as it was.
+      if (path.includes("/in/releases/")) assert.ok(after.includes(line), line);
+    }
+    await stack.mustUp();
+    await healed(stack);
+  });
+
   it("refuses a second operator by name, and disturbs the first one in nothing", async () => {
     await stack.change((cluster) => {
       cluster.serve.maxNumSeqs = 18;
@@ -68,6 +107,12 @@ async function healed(stack: LabStack): Promise<void> {
     );
     assert.equal(left, "", name);
   }
+}
+
+/** Hash and path of what is staged on a node. */
+async function filesOf(stack: LabStack, node: string): Promise<readonly string[]> {
+  const text = await stack.lab.must(node, `find ${BASE_DIR}/in -type f -exec sha256sum {} +`);
+  return text.trim().split("\n");
 }
 
 interface Up {
