@@ -69,9 +69,10 @@ describe("the pair of the document on a real GPUStack server", function () {
   });
 
   it("goes from nothing to a completion, and then there is nothing to do", async () => {
-    const began = Date.now();
-    await project.mustUp(program());
-    console.log(`from up to ready: ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    const times = await measured(() => project.mustUp(program()));
+    console.log(
+      `from up to ready: ${times.totalSec.toFixed(1)} s, of which from replicas 1 to ready ${times.startSec.toFixed(1)} s, of which the server analyzes for ${times.analyzingSec.toFixed(1)} s`,
+    );
     assert.deepEqual(await states(), { "qwen3.5-397b-1": "running", "qwen3.5-397b-2": "starting" });
     const answer = await chat("qwen3.5-397b-1");
     assert.equal(answer.status, 200);
@@ -175,6 +176,95 @@ describe("the pair of the document on a real GPUStack server", function () {
     assert.equal((await chat("qwen3.5-397b-1")).status, 200);
   });
 
+  it("ends a start only when a key of scope inference has got an answer: a management key cannot chat", async () => {
+    const changed = program((group) => {
+      group.members[0]!.env!["HCCL_BUFFSIZE"] = "128";
+    });
+    const up = (GPUSTACK_INFERENCE_KEY: string) =>
+      project.run(["up", "--yes", "--skip-preview", "--stack", "test"], changed, {
+        GPUSTACK_INFERENCE_KEY,
+      });
+    const refused = await up(lab.facts.managementKey);
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.text, /403 .*a completion needs a key of scope inference/);
+    assert.ok(!refused.text.includes(lab.facts.managementKey));
+    const answered = () =>
+      lab.report(10_000).match(/completion of qwen3\.5-397b-1 does not think/g)?.length ?? 0;
+    const before = answered();
+    const { code, text } = await up(lab.facts.inferenceKey);
+    assert.equal(code, 0, text);
+    assert.equal(answered(), before + 1);
+    assert.ok(!project.stateText().includes(lab.facts.inferenceKey));
+    await project.mustUp(program());
+  });
+
+  it("adopts the pair by a stack file: nothing to do after the import, and the CLI knows it", async () => {
+    const before = await instances();
+    await project.forget();
+    const stack = await aProject(project.toolchainEnv, "stack-file");
+    try {
+      await adopt(stack, "qwen3.5-397b-1");
+      assert.deepEqual(await stack.preview(), []);
+      await stack.mustUp();
+      assert.deepEqual(ids(await instances()), ids(before));
+      const status = await stack.cluster(["status", "--stack", "test"]);
+      assert.equal(status.code, 0, status.text);
+      assert.match(status.text, /qwen3\.5-397b-2 +member +node-b ready +1 +starting/);
+      const key = { GPUSTACK_INFERENCE_KEY: lab.facts.inferenceKey };
+      const asked = await stack.cluster(["chat", "--stack", "test", "Hello"], key);
+      assert.match(asked.text, /hello from 127\.0\.0\.2/, asked.text);
+      const wrong = { GPUSTACK_INFERENCE_KEY: lab.facts.managementKey };
+      const refused = await stack.cluster(["chat", "--stack", "test", "Hello"], wrong);
+      assert.match(refused.text, /HTTP 403.*\n.*must be one of scope inference/);
+    } finally {
+      stack.remove();
+    }
+  });
+
+  it("takes the pair over by the resource option import, without a restart", async () => {
+    const before = await instances();
+    const imported = {
+      importVersion: `vLLM/${VERSION.version}`,
+      importGroup: "qwen3.5-397b-1,qwen3.5-397b-2",
+    };
+    await project.mustUp({ ...program(), ...imported });
+    assert.deepEqual(await project.preview(program()), []);
+    assert.deepEqual(ids(await instances()), ids(before));
+  });
+
+  it("adopts one deployment that serves, and one across workers that is stopped", async () => {
+    const flags = ["--tensor-parallel-size=8", "--max-model-len=32768"];
+    await post({ name: "solo", gpu_selector: npuSelector("node-c"), backend_parameters: flags });
+    await post({
+      name: "across",
+      replicas: 0,
+      gpu_selector: npuSelector("node-b", "node-c"),
+      backend_parameters: [...flags, "--pipeline-parallel-size 2"],
+      distributed_inference_across_workers: true,
+    });
+    await until(async () => (await states())["solo"] === "running", 120);
+    const adopted: GpustackProject[] = [];
+    try {
+      for (const name of ["solo", "across"]) {
+        const stack = await aProject(project.toolchainEnv, "stack-file");
+        adopted.push(stack);
+        await adopt(stack, name);
+        assert.deepEqual(await stack.preview(), [], name);
+        // The version is the pair's, too.
+        await stack.must([
+          ...["destroy", "--yes", "--skip-preview", "--stack", "test", "--target"],
+          `**gpustack:index:DeploymentGroup::${name}-group`,
+        ]);
+      }
+    } finally {
+      for (const stack of adopted) stack.remove();
+    }
+    assert.deepEqual(
+      (await models()).map(({ name }) => name),
+      ["qwen3.5-397b-1", "qwen3.5-397b-2"],
+    );
+  });
+
   it("loses no version when several stacks write one backend row", async () => {
     const names = ["one-custom", "two-custom", "three-custom"];
     const others = await Promise.all(names.map(() => aProject(project.toolchainEnv)));
@@ -205,13 +295,58 @@ describe("the pair of the document on a real GPUStack server", function () {
     assert.deepEqual((await lab.request("GET", "/v2/model-routes?page=-1")).body.items, []);
   });
 
-  async function aProject(env: NodeJS.ProcessEnv): Promise<GpustackProject> {
-    const made = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, {
-      url: lab.url,
-      apiKey: lab.facts.managementKey,
-    });
+  async function aProject(env: NodeJS.ProcessEnv, kind?: "stack-file"): Promise<GpustackProject> {
+    const server = { url: lab.url, apiKey: lab.facts.managementKey };
+    const made = new GpustackProject(mkdtempSync(join(tmpdir(), "gpustack-")), env, server, kind);
     await made.init();
     return made;
+  }
+
+  /** The command, and the import that it tells. */
+  async function adopt(stack: GpustackProject, deployment: string): Promise<void> {
+    const { code, text } = await stack.cluster([
+      ...["gpustack", "adopt", deployment, "--stack", "test"],
+    ]);
+    assert.equal(code, 0, text);
+    const command = /^ {2}pulumi (import .*)$/m.exec(text)![1]!;
+    await stack.must([...command.split(" "), "--yes"]);
+  }
+
+  /** A deployment as the web page makes it. */
+  async function post(own: object): Promise<void> {
+    const { status, body } = await lab.request("POST", "/v2/models", {
+      body: {
+        ...{ source: "model_scope", model_scope_model_id: LAB_MODEL, cluster_id: 1, replicas: 1 },
+        ...{ backend: "vLLM", backend_version: VERSION.version, env: { OMP_NUM_THREADS: "1" } },
+        ...{ categories: ["llm"], restart_on_error: true, enable_model_route: true },
+        ...{ distributed_inference_across_workers: false, placement_strategy: "spread", ...own },
+      },
+    });
+    assert.equal(status, 200, JSON.stringify(body));
+  }
+
+  /** How long something takes, and how much of it any instance exists and is analyzed by the server. */
+  async function measured(work: () => Promise<unknown>) {
+    const began = Date.now();
+    const done = new AbortController();
+    const seen = { startSec: 0, analyzingSec: 0 };
+    const watching = (async () => {
+      let last = Date.now();
+      let first: number | undefined;
+      while (!done.signal.aborted) {
+        const now = await instances();
+        const at = Date.now();
+        if (now.length > 0) first ??= at;
+        if (now.some(({ state }) => state === "analyzing")) seen.analyzingSec += (at - last) / 1000;
+        if (first !== undefined) seen.startSec = (at - first) / 1000;
+        last = at;
+        await sleep(200);
+      }
+    })();
+    await work();
+    done.abort();
+    await watching;
+    return { ...seen, totalSec: (Date.now() - began) / 1000 };
   }
 
   function program(change: (group: DeploymentGroupArgs) => void = () => undefined) {
@@ -310,6 +445,15 @@ describe("the pair of the document on a real GPUStack server", function () {
 
 function npus(worker: string): string[] {
   return Array.from({ length: 8 }, (_, index) => `${worker}:cann:${index}`);
+}
+
+function npuSelector(...workers: string[]) {
+  const ids = workers.flatMap(npus);
+  return { gpu_ids: ids, gpus_per_replica: ids.length };
+}
+
+function ids(rows: readonly Instance[]): number[] {
+  return rows.map(({ id }) => id).sort((a, b) => a - b);
 }
 
 async function until(check: () => Promise<boolean>, timeoutSec = 60): Promise<void> {

@@ -1,6 +1,7 @@
 // The preflight against real hosts with simulated NPUs: what is broken on one host or between hosts is told with host, NPU and fix,
 // within its time, whatever hangs. Formats are those of recordings; no real driver, switch or firewall of a site is behind it.
 import assert from "node:assert/strict";
+import { FakeGpustackServer } from "../support/fake-gpustack-server.js";
 import { type CommandResult, LabStack } from "../support/lab-stack.js";
 
 interface Report {
@@ -202,6 +203,56 @@ describe("the preflight on hosts with NPUs", function () {
         "ls -d /var/lib/vllm-cluster 2>/dev/null; docker ps -aq",
       );
       assert.equal(stdout, "", name);
+    }
+  });
+
+  it("stops a start through GPUStack too, and asks its workers for nothing but NPUs and networks", async () => {
+    const server = await FakeGpustackServer.start();
+    server.fake.workers.clear();
+    stack.lab.nodes.forEach(({ name, address, interface: ifname }, index) => {
+      server.fake.workers.set(name, { id: index + 1, name, ip: address, ifname, state: "ready" });
+    });
+    const { url, apiKey } = server.connection;
+    Object.assign(stack.project.env, { GPUSTACK_URL: url, GPUSTACK_API_KEY: apiKey });
+    await stack.project.setConfig("gpustack", { backendVersion: "1-custom" });
+    try {
+      await stack.withChange(
+        (cluster) => {
+          const { servedModelName, maxModelLen } = cluster.serve;
+          Object.assign(cluster, {
+            topology: "data-parallel",
+            model: { path: "/not/there" },
+            ray: undefined,
+            timeouts: undefined,
+            serve: {
+              ...{ servedModelName, maxModelLen, maxNumSeqs: 25 },
+              ...{ tensorParallelSize: 2, dataParallelSize: 2 },
+            },
+          });
+        },
+        async () => {
+          await stack.lab.fault(stack.head, 0, { link: "DOWN" });
+          const refused = await stack.up();
+          assert.notEqual(refused.code, 0);
+          assert.match(refused.text, /node0 NPU 0 {2}NPU_LINK: link DOWN/);
+          assert.equal(server.fake.models.size, 0);
+          await stack.lab.clearFaults(stack.head);
+          const report = await gate();
+          assert.deepEqual(failures(report), []);
+          assert.ok(!Object.keys(report.rows[0]!.cells).includes("image"));
+          assert.equal(report.rows[0]!.cells["npu-ping"], "pass");
+          const { code, text } = await stack.up();
+          assert.equal(code, 0, text);
+          assert.doesNotMatch(text, /NPU network not checked/);
+          assert.equal(server.fake.models.size, 2);
+          const gone = await stack.pulumi("destroy", "--yes", "--skip-preview");
+          assert.equal(gone.code, 0, gone.text);
+          assert.equal(server.fake.models.size, 0);
+        },
+      );
+    } finally {
+      await stack.project.setConfig("gpustack", undefined);
+      server.stop();
     }
   });
 

@@ -330,9 +330,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("content-length") or 0))
 
     def reply(self, status: int, body: object) -> None:
-        data = json.dumps(body).encode()
+        self.reply_bytes(status, json.dumps(body).encode(), "application/json")
+
+    def reply_bytes(self, status: int, data: bytes, content_type: str) -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -353,11 +355,16 @@ class _EngineHandler(_Handler):
         # Only the top-level field counts, as in vLLM: `extra_body` is a notion of the OpenAI client.
         options = body.get("chat_template_kwargs") or {}
         thinks = options.get("enable_thinking") is not False
+        how = "thinks" if thinks else "does not think"
+        print(f"completion of {body.get('model')} {how}", flush=True)
         message = {
             "role": "assistant",
             "content": f"hello from {self.server.server_address[0]}",
             "reasoning_content": "(thinking)" if thinks else None,
         }
+        if body.get("stream"):
+            self._stream(body, message)
+            return
         self.reply(
             200,
             {
@@ -369,6 +376,17 @@ class _EngineHandler(_Handler):
                 "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
             },
         )
+
+    def _stream(self, body: Json, message: Json) -> None:
+        """The answer as server-sent events: one piece, then how much it was."""
+        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": body.get("model")}
+        pieces = [
+            {**chunk, "choices": [{"index": 0, "delta": message, "finish_reason": "stop"}]},
+            {**chunk, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+        ]
+        lines = [json.dumps(piece) for piece in pieces] + ["[DONE]"]
+        data = "".join(f"data: {line}\n\n" for line in lines).encode()
+        self.reply_bytes(200, data, "text/event-stream")
 
 
 class _WorkerHandler(_Handler):
@@ -392,15 +410,19 @@ class _WorkerHandler(_Handler):
         if port is None:
             self.reply(503, {"detail": f"no instance serves for {named!r}"})
             return
+        request = urllib.request.Request(
+            f"http://{worker.ip}:{port}{self.path}",
+            data=data,
+            headers={"content-type": "application/json"},
+        )
         try:
-            status, answer = call(
-                f"http://{worker.ip}:{port}{self.path}",
-                "GET" if data is None else "POST",
-                None if data is None else json.loads(data),
-            )
+            with urllib.request.urlopen(request, timeout=30) as response:
+                content_type = response.headers.get("content-type") or "application/json"
+                self.reply_bytes(response.status, response.read(), content_type)
+        except urllib.error.HTTPError as error:
+            self.reply_bytes(error.code, error.read(), "application/json")
         except OSError as error:
-            status, answer = 503, {"detail": str(error)}
-        self.reply(status, answer)
+            self.reply(503, {"detail": str(error)})
 
 
 def _serve(
