@@ -74,6 +74,8 @@ export const EXPECTED_SEC = {
   "test/lab/interruption.test.ts": 270,
   "test/lab/canary.test.ts": 240,
   "test/lab/smoke.test.ts": 180,
+  "test/lab/rollback.test.ts": 300,
+  "test/lab/drift.test.ts": 240,
 };
 
 /** @typedef {{layer: Layer, files: string[]}} Selection */
