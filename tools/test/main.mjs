@@ -20,7 +20,7 @@ import { Tally } from "./tally.mjs";
  * @typedef {import("./layers.mjs").Selection} Selection
  */
 
-const DEFAULT_DEADLINE_MIN = 80;
+const DEFAULT_DEADLINE_MIN = 86;
 const KEPT_RUNS = 20;
 
 const isCi = !["", "0", "false", undefined].includes(env["CI"]);
