@@ -60,5 +60,9 @@ describe("test files side by side", function () {
       readFileSync(join(runDir, logs[2]!), "utf8"),
       /^first word\npassed {2}one that talks › begins \(\d+ ms\)\nlast word\npassed /,
     );
+    assert.match(
+      readFileSync(join(runDir, logs[1]!), "utf8"),
+      /^failed {2}outcomes › fails \(\d+ ms\)\nAssertionError.*: one is not two$/m,
+    );
   });
 });

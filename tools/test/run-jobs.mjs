@@ -57,7 +57,9 @@ async function runJob(job, options) {
       const { file, title, ms, error, state } = event;
       const outcome = { layer: layer.name, file, title, ms, error };
       const counted = tally.add(state, outcome, { isSkipForbidden: isSkipForbidden(layer) });
-      log.write(`${counted}  ${title} (${ms} ms)`);
+      // The short log tells why at the end of the run; whoever looks before finds it here.
+      const why = counted === "failed" && error !== undefined ? `\n${error}` : "";
+      log.write(`${counted}  ${title} (${ms} ms)${why}`);
       report.add(counted, outcome);
     },
   });
