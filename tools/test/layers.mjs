@@ -75,7 +75,6 @@ export const EXPECTED_SEC = {
   "test/lab/canary.test.ts": 240,
   "test/lab/smoke.test.ts": 180,
   "test/lab/rollback.test.ts": 300,
-  "test/lab/drift.test.ts": 240,
 };
 
 /** @typedef {{layer: Layer, files: string[]}} Selection */
