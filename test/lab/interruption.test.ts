@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BASE_DIR, CONTAINER, LabStack } from "../support/lab-stack.js";
 
 /** Events of resources between two interruptions. */
-const EVERY = 5;
+const EVERY = 8;
 
 describe("a pulumi up that is interrupted", function () {
   this.timeout(600_000);
@@ -37,7 +37,7 @@ describe("a pulumi up that is interrupted", function () {
       interruptions++;
       assert.notEqual(run.code, 0, run.text);
       if (signal === "SIGKILL") told += await unlock(stack);
-      assert.ok(interruptions < 20, "does not come to an end");
+      assert.ok(interruptions < 30, "does not come to an end");
     }
     assert.ok(interruptions >= 3, `${interruptions} interruptions`);
     assert.ok(told >= 1, "no lock was left behind");
