@@ -88,7 +88,7 @@ describe("vllm-cluster", () => {
     assert.equal(status, 1);
     assert.match(
       stdout,
-      /^error IMAGE_VULNERABLE at image\.reference: .*got vLLM 0\.8\.5\n {2}why: /,
+      /^error IMAGE_VULNERABLE at image\.reference: .*got vLLM 0\.8\.5: CVE-[^\n]*\n {2}why: /,
     );
   });
 
