@@ -2,26 +2,14 @@ import { z } from "zod";
 import { QUANTIZATIONS } from "../fit/model-bytes.js";
 import { HOST_PATH_KEYS, SERIES_NAMES } from "../hardware/series.js";
 import type { GatePlan } from "../plan/gate-plan.js";
+import { acceptedFinding, connection, line, npu, parseSentPlan, port } from "../plan/sent-plan.js";
 
-/**
- * Reads the plan that Pulumi sends to `vllm-cluster gate`.
- *
- * @throws Error with the first path that is not as expected; both sides are of one package, so that means two versions.
- */
+/** Reads the plan that Pulumi sends to `vllm-cluster gate`; throws as `parseSentPlan`. */
 export function parseGatePlan(raw: unknown): GatePlan {
-  const parsed = gatePlanSchema.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new Error(
-    `not a plan of this version at ${z.core.toDotPath(issue?.path ?? []) || "the top"}: ${issue?.message ?? "unknown reason"}`,
-  );
+  return parseSentPlan(gatePlanSchema, raw);
 }
 
-const line = z.string().regex(/^[^\p{Cc}]+$/u, "must be one line and not empty");
 const count = z.int().min(1);
-const port = z.int().min(1).max(65535);
-
-const npu = z.int().min(0).max(63);
 
 const gatePlanSchema: z.ZodType<GatePlan> = z.object({
   plan: line,
@@ -52,27 +40,12 @@ const gatePlanSchema: z.ZodType<GatePlan> = z.object({
   }),
   series: z.enum(SERIES_NAMES),
   serveStartSec: z.number().gt(0),
-  accept: z.array(
-    z.object({
-      code: line,
-      node: line.optional(),
-      npu: npu.optional(),
-      reason: line,
-      until: z.iso.date(),
-    }),
-  ),
+  accept: z.array(acceptedFinding),
   nodes: z
     .array(
       z.object({
         name: line,
-        connection: z.object({
-          address: line,
-          user: line,
-          port,
-          hostKey: line,
-          become: z.enum(["none", "sudo"]),
-          bastion: z.object({ address: line, user: line, port: port, hostKey: line }).optional(),
-        }),
+        connection,
         socketInterface: line,
         devices: z.array(line),
         mounts: z.array(line),
