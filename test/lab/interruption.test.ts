@@ -3,6 +3,7 @@
 // backend other than files, or about the official plugins where their test doubles run.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BASE_DIR, CONTAINER, LabStack } from "../support/lab-stack.js";
 
@@ -177,13 +178,35 @@ async function interruptedUp(
   const { pid, exitCode } = up.child;
   const interrupted = exitCode === null && pid !== undefined;
   // Ctrl-C reaches the whole foreground group, SIGKILL the engine alone.
+  const plugins = interrupted ? childrenOf(pid) : [];
   if (interrupted) process.kill(signal === "SIGINT" ? -pid : pid, signal);
   const result = await up.ended;
   if (interrupted) await groupEnds(pid);
+  for (const plugin of plugins) endOrphan(plugin);
   return { ...result, interrupted };
 }
 
-/** What the engine started ends with it. */
+/** Plugins have process groups of their own, so that neither Ctrl-C nor the end of the engine's group ends them. */
+function childrenOf(pid: number): readonly number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")
+      .trim()
+      .split(" ")
+      .filter(Boolean)
+      .map(Number),
+  );
+}
+
+/** A killed engine leaves its plugins behind; this test must not. */
+function endOrphan(pid: number): void {
+  try {
+    process.kill(pid, "SIGTERM");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** The engine's own process group ends with it. */
 async function groupEnds(pid: number): Promise<void> {
   await waitFor("the plugins have ended", () => {
     try {
